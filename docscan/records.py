@@ -1,0 +1,209 @@
+"""The frozen records that flow from a scan to a spreadsheet; nothing here decides anything about digits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOT_A_DIGIT = 10  # the column of the model's output that means "not a digit"
+
+
+class Box(NamedTuple):
+    """A pixel rectangle, half-open: left <= x < right, top <= y < bottom."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True, slots=True)
+class PageSource:
+    """One page of one file, not yet opened; small enough to send to another process."""
+
+    path: str
+    """Absolute path of the file."""
+    name: str
+    """Path of the scan below its input folder, `/` between parts: the `source` column."""
+    page: int = 1
+    """1-based page number."""
+    paged: bool = False
+    """True for formats that hold several pages (PDF, TIFF): their outputs carry the page number."""
+    size: int = 0
+    """Bytes, as the folder listing gave it; with `mtime_ns` it tells whether the file changed."""
+    mtime_ns: int = 0
+    """Last change of the file, nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A decoded page."""
+
+    gray: NDArray[np.uint8]
+    """(H, W) uint8, 0 = black, 255 = white, EXIF orientation applied."""
+    dpi: float | None = None
+    """Resolution the file states, in pixels per inch; None where it states none."""
+
+    def __post_init__(self) -> None:
+        _check(self.gray, "gray", ndim=2, dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InkMask:
+    """Which pixels of a page are ink."""
+
+    ink: NDArray[np.uint8]
+    """(H, W) uint8: 255 = ink, 0 = paper."""
+    dpi: float | None = None
+    """Resolution in pixels per inch, where known."""
+
+    def __post_init__(self) -> None:
+        _check(self.ink, "ink", ndim=2, dtype=np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Components:
+    """Connected pieces of ink; every column has one row a component."""
+
+    labels: NDArray[np.uint16] | NDArray[np.int32]
+    """(H, W): the id of the component each pixel belongs to, 0 = paper."""
+    ids: NDArray[np.int32]
+    """(N,): the value each component has in `labels`."""
+    boxes: NDArray[np.int32]
+    """(N, 4): left, top, right, bottom; half-open, page pixels."""
+    areas: NDArray[np.int32]
+    """(N,): ink pixels."""
+    digit_height_px: float
+    """The usual height of a digit on this page, in pixels; 0 on a page without components."""
+
+    def __post_init__(self) -> None:
+        _check(self.boxes, "boxes", ndim=2, dtype=np.int32)
+        if not len(self.ids) == len(self.boxes) == len(self.areas):
+            raise ValueError(f"columns differ: {len(self.ids)} ids, {len(self.boxes)} boxes, {len(self.areas)} areas")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def where(self, keep: NDArray[np.bool_]) -> "Components":
+        """The components for which `keep` (N,) is True; every column stays aligned."""
+        return Components(self.labels, self.ids[keep], self.boxes[keep], self.areas[keep], self.digit_height_px)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glyphs:
+    """Candidate digits: ink cut out of the page, one row a candidate."""
+
+    boxes: NDArray[np.int32]
+    """(N, 4): left, top, right, bottom; half-open, page pixels."""
+    inks: tuple[NDArray[np.uint8], ...]
+    """N arrays (h, w) uint8, 255 = ink: the candidate's own ink inside its box."""
+
+    def __post_init__(self) -> None:
+        _check(self.boxes, "boxes", ndim=2, dtype=np.int32)
+        if len(self.boxes) != len(self.inks):
+            raise ValueError(f"columns differ: {len(self.boxes)} boxes, {len(self.inks)} inks")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class Alternative(NamedTuple):
+    """One way to read a piece of ink."""
+
+    text: str
+    """A digit, or `""` for "not a digit"."""
+    probability: float
+    """0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One digit as it was read."""
+
+    text: str
+    """`"0"` to `"9"`."""
+    confidence: float
+    """0..1: the chance that `text` is right."""
+    box: Box
+    """Scan pixels."""
+    alternatives: tuple[Alternative, ...] = ()
+    """Other readings, likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number as it was read: a row of the results."""
+
+    text: str
+    """The digits as written, leading zeros kept."""
+    confidence: float
+    """0..1: the chance that the whole of `text` is right."""
+    box: Box
+    """Scan pixels."""
+    digits: tuple[Digit, ...]
+    """Left to right."""
+    line: int
+    """1-based text line, top to bottom."""
+    position: int
+    """1-based number within the line, left to right."""
+    review: bool = False
+    """True where a person should look."""
+    reason: str = ""
+    """Why `review` is True; empty otherwise."""
+    row: int | None = None
+    """1-based table row, where the page has a table."""
+    column: int | None = None
+    """1-based table column, where the page has a table."""
+    field: str = ""
+    """Name of the template's field; empty without a template."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageResult:
+    """What was read on one page."""
+
+    numbers: tuple[Number, ...]
+    """In reading order; empty on a blank page."""
+    width: int
+    """Width of the scan in pixels."""
+    height: int
+    """Height of the scan in pixels."""
+    blank: bool = False
+    """True where the page holds no ink to speak of."""
+
+    def __iter__(self) -> Iterator[Number]:
+        return iter(self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class PageFailure:
+    """Why one page could not be read, in words for the person at the desk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageOutcome:
+    """What became of one page of the batch."""
+
+    source: PageSource
+    result: PageResult | PageFailure
+    seconds: float = 0.0
+    """Wall time spent on the page in its worker."""
+
+
+def _check(array: NDArray[np.generic], name: str, *, ndim: int, dtype: type[np.generic]) -> None:
+    if array.ndim != ndim or array.dtype != dtype:
+        raise ValueError(f"{name}: expected {ndim} axes of {np.dtype(dtype)}, got shape {array.shape} of {array.dtype}")

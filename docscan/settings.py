@@ -1,0 +1,154 @@
+"""Every number that can change a result, with its unit and the reason for its value.
+
+Lengths are stated relative to the page's own digits or in millimetres, never in pixels of one resolution.
+"""
+
+import difflib
+import hashlib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from docscan.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class BinariseSettings:
+    """Which pixels are ink."""
+
+    method: Literal["local", "otsu"] = "local"
+    """`local`: a threshold that follows the light. `otsu`: one threshold for the page."""
+    side_px: int = 600
+    """The paper is judged on a page reduced to about this short side: 4 x for A4 at 300 dpi."""
+    windows_per_side: float = 24
+    """The paper window is this part of the short side (9 mm of A4): wider than any pen stroke."""
+    min_window_px: int = 15
+    """... and at least this wide, so that a 30 px high cell is not all window."""
+    ink_share: float = 0.4
+    """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
+    min_contrast: float = 0.08
+    """... and darker than the paper by at least this share of the paper's brightness."""
+    noise_sigmas: float = 4
+    """... and by this many standard deviations of the grain."""
+    min_paper: float = 0.3
+    """Paper darker than this share of the page's brightest is the table the sheet lies on: no ink there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSettings:
+    """Which connected components could be digits."""
+
+    min_height: float = 0.35
+    """Lower than this share of the page's digit height is a speck or a mark."""
+    max_height: float = 3.2
+    """Higher than this many digit heights is a drawing or a ruling."""
+    max_aspect: float = 3.0
+    """Wider than this many of its own heights is a dash or a ruling."""
+    min_fill: float = 0.1
+    """A piece of less ink than this share of its box is a frame or a grid, and says nothing of the digits' height."""
+    min_height_px: int = 7
+    """Nobody reads a digit of fewer pixels."""
+    min_page_share: float = 1 / 250
+    """... nor one lower than this share of the page's longer side: 1.2 mm of A4."""
+    min_digit_mm: float = 1.2
+    """The smallest digit people write, where the resolution is known."""
+    max_digit_mm: float = 40
+    """The largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlyphSettings:
+    """How components become candidate digits."""
+
+    join_gap: float = 0.25
+    """Pieces stacked no further apart than this share of the digit height are one digit: a 5 and its bar."""
+    join_overlap: float = 0.5
+    """... where they share this part of the narrower one's width."""
+    join_height: float = 1.6
+    """... and are together no higher than this many digit heights."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutSettings:
+    """How digits become numbers and lines; lengths in digit heights."""
+
+    max_gap: float = 0.55
+    """Digits further apart than this share of their height are two numbers."""
+    min_overlap: float = 0.45
+    """Neighbours share at least this part of the lower one's height."""
+    max_height_ratio: float = 2.0
+    """Neighbours are no more than this many times as high as each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewSettings:
+    """Which numbers a person should look at."""
+
+    min_confidence: float = 0.9
+    """A number read with less goes to review; 0..1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_confidence <= 1:
+            raise SettingsError(f"min_confidence is {self.min_confidence}; expected 0 to 1, such as 0.9")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of them; the digest goes into every page's key, so changing one reads pages again."""
+
+    binarise: BinariseSettings = field(default_factory=BinariseSettings)
+    components: ComponentSettings = field(default_factory=ComponentSettings)
+    glyphs: GlyphSettings = field(default_factory=GlyphSettings)
+    layout: LayoutSettings = field(default_factory=LayoutSettings)
+    review: ReviewSettings = field(default_factory=ReviewSettings)
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """Settings from nested tables, such as a TOML file holds: `{"binarise": {"method": "otsu"}}`.
+
+        Raises SettingsError for an unknown key, naming the nearest real one, and for a value of the wrong type.
+        """
+        groups = typing.get_type_hints(cls)
+        values = {}
+        for name, table in mapping.items():
+            if name not in groups:
+                raise SettingsError(unknown_key(name, groups))
+            if not isinstance(table, Mapping):
+                raise SettingsError(f"{name}: expected a table of settings, found {table!r}")
+            values[name] = _group(groups[name], name, table)
+        return cls(**values)
+
+    def digest(self) -> str:
+        """12 hex digits that change when any setting does."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+
+def unknown_key(name: str, known: Iterable[str]) -> str:
+    """The message for a key nobody knows: it names the nearest real one."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
+    return f"unknown setting {name!r}; did you mean {nearest[0]!r}?" if nearest else f"unknown setting {name!r}"
+
+
+def _group(group: type[Any], name: str, table: Mapping[str, Any]) -> Any:
+    hints = typing.get_type_hints(group)
+    for key, value in table.items():
+        if key not in hints:
+            raise SettingsError(f"[{name}] {unknown_key(key, hints)}")
+        if not _fits(value, hints[key]):
+            raise SettingsError(f"[{name}] {key} is {value!r}; expected {_words(hints[key])}")
+    return group(**table)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if typing.get_origin(hint) is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
+
+
+def _words(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(repr(choice) for choice in typing.get_args(hint))
+    return {float: "a number", int: "a whole number", bool: "true or false", str: "text in quotes"}[hint]

@@ -1,0 +1,1 @@
+"""The stages of reading a page: pure functions, records in, records out."""

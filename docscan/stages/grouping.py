@@ -1,0 +1,36 @@
+"""Links between pairs of things -> groups of things: what glyphs.py and layout.py both need."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def neighbours(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """For each box, the boxes that start at or right of its left edge and within `reach` of its right edge.
+
+    boxes (N, 4) left, top, right, bottom; reach (N,) pixels. Yields (row, other rows in order of their left edges);
+    every pair within reach comes once.
+    """
+    order = np.argsort(boxes[:, 0], kind="stable")
+    lefts = boxes[order, 0]
+    ends = np.searchsorted(lefts, boxes[order, 2] + reach[order], side="right")
+    for place, (row, end) in enumerate(zip(order, ends, strict=True)):
+        yield int(row), order[place + 1 : end]
+
+
+def group(count: int, links: list[tuple[int, int]]) -> NDArray[np.intp]:
+    """Group numbers (count,) so that linked things share one; numbered in the order of their first member."""
+    parents = list(range(count))
+    for one, other in links:
+        first, second = sorted((_root(parents, one), _root(parents, other)))
+        parents[second] = first
+    roots = np.array([_root(parents, member) for member in range(count)], dtype=np.intp)
+    return np.asarray(np.unique(roots, return_inverse=True)[1], dtype=np.intp)
+
+
+def _root(parents: list[int], member: int) -> int:
+    while parents[member] != member:
+        parents[member] = parents[parents[member]]
+        member = parents[member]
+    return member

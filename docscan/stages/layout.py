@@ -1,0 +1,90 @@
+"""Digits -> Numbers: neighbours make numbers, numbers make lines, lines make the reading order."""
+
+import math
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import Box, Digit, Number
+from docscan.settings import LayoutSettings, ReviewSettings
+from docscan.stages.grouping import group, neighbours
+
+
+def arrange_numbers(digits: tuple[Digit, ...], settings: LayoutSettings, review: ReviewSettings) -> tuple[Number, ...]:
+    """Chain digits into numbers and numbers into lines, in reading order; no digits make no numbers."""
+    boxes = np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
+    strings = _groups(group(len(digits), _next_digits(boxes, settings)), boxes[:, 0])
+    outer = np.array([_outer(boxes[string]) for string in strings], dtype=np.int32).reshape(-1, 4)
+    lines = _groups(group(len(strings), _next_numbers(outer, settings)), outer[:, 0])
+    lines.sort(key=lambda line: (_middle(outer[line]), int(outer[line[0], 0])))
+    return tuple(
+        _number([digits[digit] for digit in strings[string]], line, position, review)
+        for line, members in enumerate(lines, start=1)
+        for position, string in enumerate(members, start=1)
+    )
+
+
+def _next_digits(boxes: NDArray[np.int32], settings: LayoutSettings) -> list[tuple[int, int]]:
+    """Each digit and the next of the same number: near, level, and of a like height."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    links = []
+    for digit, others in neighbours(boxes, settings.max_gap * heights):
+        own = boxes[digit]
+        higher = np.maximum(heights[digit], heights[others])
+        lower = np.minimum(heights[digit], heights[others])
+        near = boxes[others, 0] - own[2] <= settings.max_gap * (heights[digit] + heights[others]) / 2
+        like = higher <= settings.max_height_ratio * lower
+        follows = others[near & like & (_shared_rows(own, boxes[others]) >= settings.min_overlap * lower)]
+        if len(follows):
+            links.append((digit, int(follows[0])))
+    return links
+
+
+def _next_numbers(boxes: NDArray[np.int32], settings: LayoutSettings) -> list[tuple[int, int]]:
+    """Each number and the nearest one right of it on the same line, however far."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    links = []
+    taken = np.zeros(len(boxes), dtype=np.bool_)
+    for number, others in neighbours(boxes, np.full(len(boxes), np.inf)):
+        lower = np.minimum(heights[number], heights[others])
+        level = _shared_rows(boxes[number], boxes[others]) >= settings.min_overlap * lower
+        right_of = boxes[others, 0] >= (boxes[number, 0] + boxes[number, 2]) // 2
+        follows = others[level & right_of & ~taken[others]]
+        if len(follows):
+            links.append((number, int(follows[0])))
+            taken[follows[0]] = True
+    return links
+
+
+def _shared_rows(box: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.asarray(np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1]))
+
+
+def _groups(numbers: NDArray[np.intp], lefts: NDArray[np.int32]) -> list[NDArray[np.intp]]:
+    """The members of each group, left to right."""
+    order = np.lexsort((lefts, numbers))
+    return [np.array(list(members), dtype=np.intp) for _, members in groupby(order, key=lambda member: numbers[member])]
+
+
+def _outer(boxes: NDArray[np.int32]) -> Box:
+    return Box(*(int(edge) for edge in (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))))
+
+
+def _middle(boxes: NDArray[np.int32]) -> float:
+    return float(np.median((boxes[:, 1] + boxes[:, 3]) / 2))
+
+
+def _number(digits: list[Digit], line: int, position: int, review: ReviewSettings) -> Number:
+    confidence = math.prod(digit.confidence for digit in digits)
+    doubtful = confidence < review.min_confidence
+    return Number(
+        text="".join(digit.text for digit in digits),
+        confidence=confidence,
+        box=_outer(np.array([digit.box for digit in digits], dtype=np.int32)),
+        digits=tuple(digits),
+        line=line,
+        position=position,
+        review=doubtful,
+        reason="low-confidence" if doubtful else "",
+    )

@@ -1,0 +1,68 @@
+import cv2
+import numpy as np
+
+from docscan.records import InkMask
+from docscan.settings import ComponentSettings
+from docscan.stages.components import find_components
+
+
+def components_of(ink, dpi=None):
+    return find_components(InkMask(ink, dpi), ComponentSettings())
+
+
+def digits_in_a_row(count, height=40, shape=(300, 900)):
+    ink = np.zeros(shape, np.uint8)
+    for place in range(count):
+        cv2.rectangle(ink, (30 + 60 * place, 100), (50 + 60 * place, 99 + height), 255, 4)
+    return ink
+
+
+def test_a_blank_page_has_no_components():
+    found = components_of(np.zeros((100, 80), np.uint8))
+    assert (len(found), found.digit_height_px) == (0, 0.0)
+
+
+def test_a_lone_digit_is_found_with_its_box():
+    found = components_of(digits_in_a_row(1))
+    assert found.boxes.tolist() == [[28, 98, 53, 142]]
+    assert found.digit_height_px == 44
+
+
+def test_a_component_may_touch_the_border():
+    ink = np.zeros((60, 60), np.uint8)
+    ink[0:40, 0:6] = 255
+    assert components_of(ink).boxes.tolist() == [[0, 0, 6, 40]]
+
+
+def test_specks_do_not_set_the_digit_height():
+    ink = digits_in_a_row(12)
+    rng = np.random.default_rng(3)
+    for row, column in zip(rng.integers(0, 90, 1500), rng.integers(0, 890, 1500), strict=True):
+        ink[row : row + 3, column : column + 3] = 255
+    found = components_of(ink)
+    assert found.digit_height_px == 44
+    assert len(found.where(found.boxes[:, 1] > 92)) == 12
+
+
+def test_a_grid_does_not_set_the_digit_height_and_is_no_digit():
+    ink = digits_in_a_row(12)
+    for row in (10, 90, 170, 250):
+        ink[row : row + 2, 5:895] = 255
+    for column in range(5, 896, 60):
+        ink[10:250, column : column + 2] = 255
+    found = components_of(ink)
+    assert found.digit_height_px == 44
+    assert len(found) == 12
+
+
+def test_more_than_65535_specks_are_labelled():
+    ink = np.zeros((1100, 1100), np.uint8)
+    ink[::4, ::4] = 255
+    assert len(components_of(ink)) == 0
+
+
+def test_where_keeps_every_column_aligned():
+    found = components_of(digits_in_a_row(3))
+    right = found.where(found.boxes[:, 0] > 60)
+    assert right.boxes[:, 0].tolist() == [88, 148]
+    assert [int((found.labels == label).sum()) for label in right.ids] == right.areas.tolist()

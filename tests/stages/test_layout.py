@@ -1,0 +1,61 @@
+import pytest
+
+from docscan.records import Box, Digit
+from docscan.settings import LayoutSettings, ReviewSettings
+from docscan.stages.layout import arrange_numbers
+
+
+def digit(text, left, top, width=20, height=40, confidence=1.0):
+    return Digit(text, confidence, Box(left, top, left + width, top + height))
+
+
+def arrange(*digits):
+    return arrange_numbers(digits, LayoutSettings(), ReviewSettings())
+
+
+def texts(*digits):
+    return [(number.line, number.position, number.text) for number in arrange(*digits)]
+
+
+def test_no_digits_make_no_numbers():
+    assert arrange() == ()
+
+
+def test_a_lone_digit_is_a_number():
+    [number] = arrange(digit("7", 10, 10))
+    assert (number.text, number.line, number.position, number.box) == ("7", 1, 1, Box(10, 10, 30, 50))
+
+
+def test_leading_zeros_are_kept():
+    assert texts(digit("0", 0, 0), digit("0", 25, 2), digit("7", 50, 0)) == [(1, 1, "007")]
+
+
+def test_a_wide_gap_ends_a_number():
+    assert texts(digit("4", 0, 0), digit("2", 30, 0), digit("5", 120, 0)) == [(1, 1, "42"), (1, 2, "5")]
+
+
+def test_a_1_beside_a_7_is_one_number():
+    assert texts(digit("1", 0, 0, width=5), digit("7", 20, 0)) == [(1, 1, "17")]
+
+
+def test_lines_read_top_to_bottom_whatever_order_digits_come_in():
+    assert texts(digit("3", 0, 200), digit("1", 100, 0), digit("2", 0, 100)) == [(1, 1, "1"), (2, 1, "2"), (3, 1, "3")]
+
+
+def test_a_skewed_line_is_one_line():
+    assert texts(*[digit(str(k), 100 * k, 12 * k) for k in range(10)]) == [(1, k + 1, str(k)) for k in range(10)]
+
+
+def test_a_digit_above_the_line_is_another_number():
+    assert len(arrange(digit("1", 0, 0), digit("2", 22, 45))) == 2
+
+
+def test_overlapping_boxes_of_slanted_digits_are_one_number():
+    assert texts(digit("1", 0, 0, width=20), digit("1", 15, 0, width=20)) == [(1, 1, "11")]
+
+
+@pytest.mark.parametrize(("confidences", "review"), [((0.99, 0.99), False), ((0.94, 0.94), True)])
+def test_a_number_is_as_sure_as_all_its_digits(confidences, review):
+    [number] = arrange(*[digit("1", 25 * k, 0, confidence=chance) for k, chance in enumerate(confidences)])
+    assert number.confidence == pytest.approx(confidences[0] * confidences[1])
+    assert (number.review, number.reason) == (review, "low-confidence" if review else "")
