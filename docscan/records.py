@@ -192,6 +192,8 @@ class PageFailure:
     """Why one page could not be read, in words for the person at the desk."""
 
     reason: str
+    detail: str = ""
+    """For the log: the traceback where the fault is docscan's own; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Disk and formats: records in, bytes out, or the reverse."""

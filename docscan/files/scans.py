@@ -1,0 +1,342 @@
+"""Folders, globs and files -> one PageSource a page; one PageSource -> its Page."""
+
+import glob
+import itertools
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from docscan.errors import NothingToReadError, PageError, SettingsError
+from docscan.files.pdf import count_pdf_pages, decode_pdf_page
+from docscan.files.pixels import check_size, decode_image, decoder_edge, disk_reason, read_format, tiff_pages
+from docscan.records import Page, PageFailure, PageSource
+
+SCAN_SUFFIXES = frozenset(
+    ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .webp .jp2 .j2k .jpx .jpf .pdf".split()  # noqa: SIM905
+)
+_OUTPUT_MARK = "docscan.db"  # a folder that holds one is an earlier run's output: its pictures are no scans
+_CLOCK_SLACK_NS = 2_000_000_000  # two computers may see a file's time on a share to within 2 s (FAT, SMB)
+_SPAN = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
+
+FoundPage = PageSource | tuple[PageSource, PageFailure]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRange:
+    """Which pages of a PDF or TIFF are wanted: `3 in parse_pages("1,3-5")`."""
+
+    spans: tuple[tuple[int, int | None], ...]
+    """First and last page of each span, both included; None: to the end."""
+
+    def __contains__(self, page: int) -> bool:
+        return any(first <= page and (last is None or page <= last) for first, last in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How scans are found and opened."""
+
+    recursive: bool = True
+    """Whether folders inside the folders named are read as well."""
+    pages: PageRange | None = None
+    """The pages wanted of every PDF and TIFF; other scans have page 1 alone. None: all."""
+    dpi: float = 300
+    """Pixels per inch at which a PDF page is rendered that is not simply one scan."""
+    max_image_mpixels: float = 250
+    """Million pixels; a larger page is refused before it is decoded. A4 at 1200 dpi has 139."""
+
+    def __post_init__(self) -> None:
+        if not 50 <= self.dpi <= 2400:
+            raise SettingsError(f"dpi is {self.dpi}; expected 50 to 2400, such as 300")
+        if not self.max_image_mpixels > 0:
+            raise SettingsError(f"max_image_mpixels is {self.max_image_mpixels}; expected more than 0, such as 250")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that was found, or a folder that could not be opened."""
+
+    path: Path
+    """Absolute."""
+    root: Path
+    """The input folder it was found below."""
+    failure: str = ""
+    """Why it cannot be read, where that is known already."""
+
+    @property
+    def name(self) -> str:
+        return _as_text(self.path.relative_to(self.root).as_posix())
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        parts = self.path.relative_to(self.root).parts
+        return tuple(_natural(part) for part in parts), parts
+
+
+def parse_pages(text: str) -> PageRange:
+    """`"1,3-5"`, or `"7-"` for page 7 to the end, as a PageRange. Raises SettingsError in words for anything else."""
+    return PageRange(tuple(_span(part.strip(), text) for part in text.split(",")))
+
+
+def find_pages(scans: Sequence[str | Path], options: ScanOptions) -> Iterator[FoundPage]:
+    """Every page of the folders, files and globs named, each file once; a file at fault comes with its PageFailure.
+
+    In folders only files with an ending of SCAN_SUFFIXES count, and nothing hidden; a file that is named, itself or
+    by a glob, is tried whatever its ending. Order: as named, then natural (page-2 before page-10). Names are unique,
+    also on systems that do not tell A from a: where two inputs hold the same name, their folders' names are put
+    before it. The folders are listed at once; files are opened to count their pages as the pages are asked for.
+
+    Raises NothingToReadError where something named does not exist, or where there is no scan at all.
+    """
+    files = _once(file for scan in scans for file in _expand(scan, options))
+    if not files:
+        named = ", ".join(_as_text(os.fspath(scan)) for scan in scans)
+        raise NothingToReadError(f"{named or 'nothing was named'}: no scan found; docscan reads {_endings()}")
+    return _all_pages(files, options)
+
+
+def open_page(source: PageSource, options: ScanOptions) -> Page:
+    """Decode one page. Raises PageError whose message is the reason alone, whatever is wrong with the file."""
+    path = Path(source.path)
+    with decoder_edge(path, source.page):
+        status = _status(path)
+        is_same = status.st_size == source.size and abs(status.st_mtime_ns - source.mtime_ns) <= _CLOCK_SLACK_NS
+        if source.mtime_ns and not is_same:
+            raise PageError("the file changed after the run had listed it; run again to read it")
+        scan_format = read_format(path)
+        if scan_format == "pdf":
+            return decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels)
+        return decode_image(path, scan_format, source.page, options.max_image_mpixels)
+
+
+def page_from_array(array: NDArray[Any]) -> Page:
+    """A page from pixels: (H, W) gray or (H, W, 3) RGB, uint8, 255 = white.
+
+    Raises ValueError for any other shape or type, PageError for a picture too small to be a page.
+    """
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"expected a numpy array, got {type(array).__name__}")
+    is_colour = array.ndim == 3 and array.shape[2] == 3
+    if array.dtype != np.uint8 or not (array.ndim == 2 or is_colour):
+        raise ValueError(f"expected (H, W) or (H, W, 3) uint8, got shape {array.shape} of {array.dtype}")
+    height, width = array.shape[:2]
+    check_size(width, height, float("inf"))
+    return Page(np.ascontiguousarray(np.asarray(Image.fromarray(array).convert("L")) if is_colour else array))
+
+
+def _span(part: str, text: str) -> tuple[int, int | None]:
+    match = _SPAN.fullmatch(part)
+    if match is None:
+        raise SettingsError(f"pages {text!r}: {part!r} is no page; expected numbers and ranges such as 1,3-5 or 7-")
+    first = int(match[1])
+    last = int(match[3]) if match[3] else None if match[2] else first
+    if first == 0:
+        raise SettingsError(f"pages {text!r}: there is no page 0; the first page is 1")
+    if last is not None and last < first:
+        raise SettingsError(f"pages {text!r}: {part} runs backwards; write {last}-{first}")
+    return first, last
+
+
+def _endings() -> str:
+    return " ".join(sorted(SCAN_SUFFIXES))
+
+
+def _expand(scan: str | Path, options: ScanOptions) -> list[_File]:
+    """The files one argument stands for, in natural order."""
+    path = Path(os.path.abspath(scan))  # noqa: PTH100 - Path.resolve() would follow links, and names come from here
+    if os.path.lexists(path):
+        return _list(path, path if _is_folder(path) else path.parent, options)
+    pattern = os.fspath(scan)
+    matches = [Path(os.path.abspath(match)) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH100, PTH207
+    if not matches:
+        raise NothingToReadError(f"{_as_text(pattern)}: no such file or folder")
+    root = _fixed_prefix(pattern)
+    found: list[_File] = []
+    for match in matches:
+        inside = match != root and match.is_relative_to(root)
+        found += _list(match, root if inside else match.parent, options)
+    return sorted(found, key=lambda file: file.order)
+
+
+def _fixed_prefix(pattern: str) -> Path:
+    """The folder that holds whatever a glob can match: its part before the first wildcard."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    return Path(os.path.abspath(Path(*fixed)))  # noqa: PTH100
+
+
+def _list(path: Path, root: Path, options: ScanOptions) -> list[_File]:
+    if not _is_folder(path):
+        return [_File(path, root)]
+    return sorted(_walk(path, root, options), key=lambda file: file.order)
+
+
+def _walk(folder: Path, root: Path, options: ScanOptions) -> Iterator[_File]:
+    """The scans in a folder, in any order; a folder that cannot be opened comes as a file at fault."""
+    pending, seen = [folder], set[str]()
+    while pending:
+        current = pending.pop()
+        real = os.path.realpath(current)
+        if real in seen:  # a link that leads back
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(current) as entries:
+                children = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_entry_name)
+        except OSError as error:
+            # Below its parent, so that the folder has a name of its own.
+            yield _File(
+                current,
+                root if current != root else root.parent,
+                f"a folder that cannot be listed: {disk_reason(error, current)}",
+            )
+            continue
+        if current != folder and any(entry.name == _OUTPUT_MARK for entry in children):
+            continue
+        for entry in children:
+            if _is_folder(entry):
+                if options.recursive:
+                    pending.append(current / entry.name)
+            elif Path(entry.name).suffix.lower() in SCAN_SUFFIXES:
+                yield _File(current / entry.name, root)
+
+
+def _entry_name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _is_folder(entry: Path | os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, a folder above that may not be entered
+        return False
+
+
+def _once(files: Iterable[_File]) -> list[_File]:
+    """Each real file at its first appearance."""
+    real_folders: dict[Path, str] = {}
+    kept: dict[str, _File] = {}
+    for file in files:
+        folder = file.path.parent
+        if folder not in real_folders:
+            real_folders[folder] = os.path.realpath(folder)
+        # realpath asks the system about every part of a path: once a folder, and for links, is enough.
+        is_link = file.path.is_symlink()
+        real = os.path.realpath(file.path) if is_link else os.path.join(real_folders[folder], file.path.name)  # noqa: PTH118
+        kept.setdefault(os.path.normcase(real), file)
+    return list(kept.values())
+
+
+def _all_pages(files: list[_File], options: ScanOptions) -> Iterator[FoundPage]:
+    for file, name in zip(files, _unique_names(files), strict=True):
+        for found in _pages(file, PageSource(os.fspath(file.path), name)):
+            source = found if isinstance(found, PageSource) else found[0]
+            # A file whose pages cannot be counted is reported whatever pages are wanted.
+            if options.pages is None or not isinstance(found, PageSource) or source.page in options.pages:
+                yield found
+
+
+def _pages(file: _File, source: PageSource) -> Iterator[FoundPage]:
+    """The pages of one file, as far as they can be told; where that ends too early, a failure follows."""
+    page = 0
+    try:
+        if file.failure:
+            raise PageError(file.failure)
+        with decoder_edge(file.path):
+            status = _status(file.path)
+            source = replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns)
+            scan_format = read_format(file.path)
+        source = replace(source, paged=scan_format in ("pdf", "tiff"))
+        for numbered in _numbered(file.path, scan_format, source):
+            page = numbered.page
+            yield numbered
+        if page == 0:
+            raise PageError("the file holds no page")
+    except PageError as error:
+        yield replace(source, page=page + 1), PageFailure(str(error))
+
+
+def _numbered(path: Path, scan_format: str, source: PageSource) -> Iterator[PageSource]:
+    if scan_format == "tiff":
+        numbers = tiff_pages(path)
+        while True:
+            with decoder_edge(path):
+                number = next(numbers, 0)
+            if not number:
+                return
+            yield replace(source, page=number)
+    elif scan_format == "pdf":
+        for number in range(1, count_pdf_pages(path) + 1):
+            yield replace(source, page=number)
+    else:
+        yield source
+
+
+def _status(path: Path) -> os.stat_result:
+    """What the system says of a file, opening it not yet: a pipe with the name of a scan would never end."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise PageError("a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise PageError("not a file but a device or pipe")
+    return status
+
+
+def _natural(part: str) -> tuple[str | int, ...]:
+    """A sort key under which page-2 comes before page-10, and A beside a."""
+    pieces = re.split("([0-9]+)", part.casefold())
+    return tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces))
+
+
+def _as_text(name: str) -> str:
+    r"""A file name as text any file can hold: bytes that are no UTF-8 become \xNN."""
+    escaped = re.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", name)
+    return escaped.encode("utf-8", "backslashreplace").decode()
+
+
+def _unique_names(files: list[_File]) -> list[str]:
+    """The files' names, those that collide with the names of more and more of the folders above their input folder.
+
+    Where that does not tell them apart (A.png beside a.png), they are counted.
+    """
+    names, depths = [file.name for file in files], [0] * len(files)
+    while deepened := _to_deepen(files, names, depths):
+        for index in deepened:
+            depths[index] += 1
+            above = "/".join(files[index].root.parts[-depths[index] :])
+            names[index] = f"{_as_text(above)}/{files[index].name}"
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        path, count = PurePosixPath(name), 1
+        while _folded(names[index]) in taken:
+            count += 1
+            names[index] = str(path.with_name(f"{path.stem} ({count}){path.suffix}"))
+        taken.add(_folded(names[index]))
+    return names
+
+
+def _to_deepen(files: list[_File], names: list[str], depths: list[int]) -> list[int]:
+    """Which names collide and have folders left to be told apart by."""
+    same: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        same.setdefault(_folded(name), []).append(index)
+    return [
+        index
+        for group in same.values()
+        if len({files[index].root for index in group}) > 1
+        for index in group
+        if depths[index] + 1 < len(files[index].root.parts)  # parts[0] is the disk
+    ]
+
+
+def _folded(name: str) -> str:
+    """Equal for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", name).casefold()
