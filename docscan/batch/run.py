@@ -1,0 +1,303 @@
+"""Scans in, an output folder out: what is pending, who reads it, each outcome written, all of it reconciled.
+
+Pages in = read + blank + failed (+ left, where only failed pages were asked for). What is done is known by its key, see
+`Job.key_for`; a run that was stopped, killed or lost its machine goes on where it was.
+"""
+
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from docscan import __version__
+from docscan.batch.engines import PageReader, PoolLimits, read_locally
+from docscan.batch.lock import held
+from docscan.batch.worker import Job, read_source
+from docscan.errors import NothingToReadError, OutputError, SettingsError
+from docscan.files.results import DRAFT_SUFFIX, CsvFormat, page_csv, write_failures, write_numbers
+from docscan.files.scans import ScanOptions, find_pages
+from docscan.files.spreadsheet import write_workbook
+from docscan.files.store import NAME as STORE_NAME
+from docscan.files.store import Counts, PageEntry, State, Store, open_store
+from docscan.records import PageOutcome, PageResult, PageSource
+from docscan.settings import Settings
+from docscan.stages.classify import SHIPPED, load_model
+
+Mode = Literal["resume", "redo", "force"]
+RESULTS = ("results.csv", "failures.csv", "results.xlsx")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a batch is run; what it reads on a page is in Settings."""
+
+    jobs: int | None = None
+    """Worker processes; None: one for each core this process may use."""
+    mode: Mode = "resume"
+    """`resume`: read what is new, changed or failed. `redo`: every page again. `force`: empty the folder first."""
+    retry_failed: bool = False
+    """Read only the pages that failed last time."""
+    checksum: bool = False
+    """Tell a changed file by its content rather than by its size and time."""
+    page_timeout_s: float = 120
+    """A page that takes longer is given up."""
+    scans: ScanOptions = field(default_factory=ScanOptions)
+    csv: CsvFormat = field(default_factory=CsvFormat)
+    model: Path = SHIPPED
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise SettingsError(f"jobs is {self.jobs}; expected 1 or more")
+        if self.page_timeout_s <= 0:
+            raise SettingsError(f"page_timeout is {self.page_timeout_s}; expected more than 0 seconds")
+        if self.retry_failed and self.mode != "resume":
+            raise SettingsError(f"retry_failed reads the failed pages alone, mode {self.mode!r} reads all: choose one")
+
+    @property
+    def workers(self) -> int:
+        """Worker processes to start."""
+        return self.jobs or usable_cores()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which pages there are, and which of them are to be read."""
+
+    entries: tuple[PageEntry, ...]
+    """All of them, in the order they were found."""
+    pending: tuple[PageSource, ...]
+    broken: tuple[PageOutcome, ...]
+    """Files that failed before any page of theirs could be told apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A run that holds its output folder."""
+
+    out: Path
+    store: Store
+    job: Job
+    options: RunOptions
+    plan: Plan
+
+    @property
+    def pending(self) -> int:
+        """How many outcomes there will be."""
+        return len(self.plan.pending) + len(self.plan.broken)
+
+    def outcomes(self, read: PageReader = read_source) -> Generator[PageOutcome, None, None]:
+        """Read what is pending; an outcome is written before it is handed on. Closing the iterator stops the run."""
+        limits = PoolLimits(min(self.options.workers, len(self.plan.pending) or 1), self.options.page_timeout_s)
+        for outcome in self.plan.broken:
+            self._write(outcome)
+            yield outcome
+        for outcome in read_locally(self.plan.pending, self.job, limits, read):
+            self._write(outcome)
+            yield outcome
+
+    def finish(self) -> Counts:
+        """Reconcile the pages, and write results.csv, failures.csv and results.xlsx where they are not up to date."""
+        counts = self.store.counts()
+        if counts.found != len(self.plan.entries):
+            raise RuntimeError(f"{len(self.plan.entries)} pages went in, {counts.found} are accounted for")
+        form = _form(self.options.csv)
+        self._restore_page_csvs(rewrite=self.store.meta("csv_format") != form)
+        stale = self.store.meta("results") != f"{form} {__version__}"
+        if stale or not all((self.out / name).is_file() for name in RESULTS):
+            write_numbers(self.out / "results.csv", self.store.numbers(), self.options.csv)
+            write_failures(self.out / "failures.csv", self.store.failures(), self.options.csv)
+            summary = _summary(counts, self.job)
+            write_workbook(self.out / "results.xlsx", self.store.numbers(), self.store.failures(), summary)
+        self.store.set_meta(results=f"{form} {__version__}", csv_format=form)
+        return counts
+
+    def _write(self, outcome: PageOutcome) -> None:
+        """The CSV first, then the row that says it is done: a crash between the two repeats one page."""
+        source, path = outcome.source, self.out / page_csv(outcome.source)
+        if isinstance(outcome.result, PageResult):
+            numbers = outcome.result.numbers
+            write_numbers(path, ((source.name, source.page, number) for number in numbers), self.options.csv)
+        else:
+            _remove(path)
+        self.store.record(outcome, self.job.key_for(source), time.time())
+
+    def _restore_page_csvs(self, *, rewrite: bool) -> None:
+        """Write the CSVs somebody deleted, or all of them where their format has changed, from the database."""
+        for entry in self.store.entries():
+            path = self.out / entry.csv
+            if entry.state in {"read", "blank"} and (rewrite or not path.is_file()):
+                write_numbers(path, self.store.numbers_of(entry.source, entry.page), self.options.csv)
+
+
+def scan_batch(
+    scans: Sequence[str | Path],
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    options: RunOptions | None = None,
+    read: PageReader = read_source,
+) -> Generator[PageOutcome, None, None]:
+    """Read folders, files and globs of scans into the folder `out`; yield each page's outcome as it is written.
+
+    Pages an earlier run has read are skipped, see RunOptions. The results of all pages are written at the end:
+    where the loop is left early `out` can be resumed. Raises DocscanError where nothing can be started.
+    """
+    with open_batch(scans, Path(out), settings=settings, options=options) as batch:
+        yield from batch.outcomes(read)
+        batch.finish()
+
+
+@contextmanager
+def open_batch(
+    scans: Sequence[str | Path], out: Path, *, settings: Settings | None = None, options: RunOptions | None = None
+) -> Iterator[Batch]:
+    """Find the pages, hold `out`, and settle what is to be read; nothing is read yet.
+
+    Raises ModelError, NothingToReadError, OutputInUseError or OutputError before anything in `out` has changed.
+    """
+    options = options or RunOptions()
+    job = _job(settings or Settings(), options)
+    found = _find(scans, options.scans)
+    with held(out):
+        if options.mode == "force":
+            _empty(out)
+        with open_store(out, create=True) as store:
+            plan = _plan(found, store, job, options)
+            _begin(out, store, plan, _form(options.csv))
+            yield Batch(out, store, job, options, plan)
+
+
+def plan_batch(
+    scans: Sequence[str | Path], out: Path, *, settings: Settings | None = None, options: RunOptions | None = None
+) -> Plan:
+    """What a run would read, without touching `out`."""
+    options = options or RunOptions()
+    job = _job(settings or Settings(), options)
+    found = _find(scans, options.scans)
+    if options.mode == "force" or not (out / STORE_NAME).is_file():
+        return _plan(found, None, job, options)
+    with open_store(out) as store:
+        return _plan(found, store, job, options)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use: fewer than the machine has where it is confined."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _job(settings: Settings, options: RunOptions) -> Job:
+    model = load_model(options.model)  # its contract is checked here, once, before the first page
+    return Job(settings, options.scans, str(options.model), model.sha256, options.checksum)
+
+
+def _find(scans: Sequence[str | Path], options: ScanOptions) -> dict[tuple[str, int], PageSource | PageOutcome]:
+    """The pages of the scans by name and page, in order."""
+    found: dict[tuple[str, int], PageSource | PageOutcome] = {}
+    for item in find_pages(scans, options):
+        source = item if isinstance(item, PageSource) else item[0]
+        found[source.name, source.page] = source if isinstance(item, PageSource) else PageOutcome(source, item[1])
+    if not found:
+        raise NothingToReadError("none of the scans has any of the pages wanted")
+    return found
+
+
+def _plan(
+    found: Mapping[tuple[str, int], PageSource | PageOutcome], store: Store | None, job: Job, options: RunOptions
+) -> Plan:
+    known = {} if store is None else _known(store)
+    entries, pending, broken = [], [], []
+    for (name, page), item in found.items():
+        source = item.source if isinstance(item, PageOutcome) else item
+        before = known.get((name, page))
+        wanted = _is_pending(before, job, source, options)
+        if wanted and isinstance(item, PageOutcome):
+            broken.append(item)
+        elif wanted:
+            pending.append(source)
+        state: State = "found" if before is None or (wanted and before.state != "failed") else before.state
+        path = source.path.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no text
+        csv = page_csv(source).as_posix()
+        entries.append(PageEntry(name, page, path, csv, state, "" if before is None else before.key))
+    return Plan(tuple(entries), tuple(pending), tuple(broken))
+
+
+def _known(store: Store) -> dict[tuple[str, int], PageEntry]:
+    every = (*store.entries(), *store.entries_set_aside())
+    return {(entry.source, entry.page): entry for entry in every}
+
+
+def _is_pending(before: PageEntry | None, job: Job, source: PageSource, options: RunOptions) -> bool:
+    if options.retry_failed:
+        return before is not None and before.state == "failed"
+    if options.mode != "resume" or before is None or before.state not in {"read", "blank"}:
+        return True
+    return before.key != job.key_for(source)
+
+
+def _begin(out: Path, store: Store, plan: Plan, form: str) -> None:
+    """Make the plan's pages the database's inputs, and clear away what is no longer one of them."""
+    if store.meta("csv_format") != form:
+        store.set_meta(csv_format="several" if store.meta("csv_format") else form)
+    store.set_meta(started=repr(time.time()))
+    if (out / "pages").is_dir():
+        for draft in (out / "pages").rglob(f".*{DRAFT_SUFFIX}"):  # of a run that was killed
+            _remove(draft)
+    if list(store.entries()) == list(plan.entries):
+        return
+    kept = {entry.csv for entry in plan.entries}
+    gone = [entry.csv for entry in store.entries() if entry.csv not in kept]
+    store.replace_inputs(plan.entries)
+    for csv in gone:
+        _remove(out / csv)
+
+
+def _empty(out: Path) -> None:
+    """Remove what docscan wrote, and nothing else: somebody may keep other files there."""
+    if not (out / STORE_NAME).is_file():
+        return
+    folders = [path for path in (out / "pages").rglob("*") if path.is_dir()]
+    for path in (
+        *(out / "pages").rglob("*.csv"),
+        *(out / name for name in (*RESULTS, f"{STORE_NAME}-journal", STORE_NAME)),
+    ):
+        _remove(path)
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):  # not empty
+            folder.rmdir()
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be replaced ({error.strerror}); is it open elsewhere?") from error
+
+
+def _form(csv: CsvFormat) -> str:
+    return f"{csv.encoding} {csv.delimiter!r}"
+
+
+def _summary(counts: Counts, job: Job) -> Sequence[str]:
+    return [
+        words(counts),
+        f"docscan {__version__}, model {job.model_sha256[:12]}, settings {job.settings.digest()}",
+        "text: the digits as written. confidence: the chance that the whole of text is right, 0 to 1.",
+        "review: TRUE, and the row tinted, where a person should look; reason says why.",
+        "x, y, width, height: the number's place on the scan, in pixels.",
+    ]
+
+
+def words(counts: Counts) -> str:
+    """The counts as a sentence or two."""
+    left = f", {counts.left} still to be read" if counts.left else ""
+    pages = "1 page" if counts.found == 1 else f"{counts.found} pages"
+    numbers = "1 number" if counts.numbers == 1 else f"{counts.numbers} numbers"
+    return (
+        f"{pages} in: {counts.read} read, {counts.blank} blank, {counts.failed} failed{left}. "
+        f"{numbers}, {counts.review} to review."
+    )

@@ -1,0 +1,74 @@
+"""One page in, one outcome out: the only code that runs in other processes. Writes nothing."""
+
+import functools
+import hashlib
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from docscan.errors import PageError
+from docscan.files.scans import ScanOptions, open_page
+from docscan.pipeline import read_page
+from docscan.records import PageFailure, PageOutcome, PageResult, PageSource
+from docscan.settings import Settings
+from docscan.stages.classify import DigitModel, load_model
+
+RESULT_FORMAT = "1"  # raise it where old results would no longer be right
+_HASH_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What every page of a run has in common; small, it travels with each page."""
+
+    settings: Settings
+    scans: ScanOptions
+    model: str
+    """Path of the model file."""
+    model_sha256: str
+    checksum: bool = False
+    """True: a file has changed where its content has, not its size or time."""
+
+    def key_for(self, source: PageSource) -> str:
+        """Same key, same numbers: everything that can change this page's result goes in."""
+        file = _sha256(source.path, source.size, source.mtime_ns) if self.checksum else ""
+        stamp = (file,) if file else (source.size, source.mtime_ns)
+        parts = RESULT_FORMAT, stamp, self.model_sha256, self.settings.digest(), self.scans.dpi
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def read_source(source: PageSource, job: Job) -> PageOutcome:
+    """Open and read one page; whatever goes wrong with it is its outcome, never an exception."""
+    started = time.perf_counter()
+    result = _read(source, job)
+    return PageOutcome(source, result, time.perf_counter() - started)
+
+
+def _read(source: PageSource, job: Job) -> PageResult | PageFailure:
+    try:
+        return read_page(open_page(source, job.scans), _model(job.model), job.settings)
+    except PageError as error:
+        return PageFailure(str(error))
+    except MemoryError:
+        return PageFailure("the page needs more memory than there is; try a smaller --dpi or fewer --jobs")
+    except Exception as error:  # a bug costs its page, not the ten thousand others
+        reason = f"docscan met a fault of its own ({type(error).__name__}: {error}); please report it"
+        return PageFailure(reason, traceback.format_exc())
+
+
+@functools.lru_cache(maxsize=1)
+def _model(path: str) -> DigitModel:
+    return load_model(path)
+
+
+@functools.lru_cache(maxsize=1024)  # a PDF is hashed once, not once a page
+def _sha256(path: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  part of the cache's key
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(_HASH_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return ""  # opening the page will say why
+    return digest.hexdigest()

@@ -1,0 +1,34 @@
+"""Page readers for tests: what a file says is what becomes of it. Worker processes import them by name."""
+
+import os
+import time
+from pathlib import Path
+
+from docscan.batch.worker import Job
+from docscan.records import Alternative, Box, Digit, Number, PageFailure, PageOutcome, PageResult, PageSource
+
+PNG = b"\x89PNG\r\n\x1a\n"  # enough to be taken for a scan while files are looked for
+
+
+def read_words(source: PageSource, job: Job) -> PageOutcome:
+    """`12 007` is a page with these numbers, `` a blank one; `fail`, `crash`, `crash once` and `hang` do so."""
+    path = Path(source.path)
+    words = path.read_bytes().removeprefix(PNG).decode()
+    if words == "fail":
+        return PageOutcome(source, PageFailure("it was told to"))
+    if words == "crash" or (words == "crash once" and not path.with_suffix(".tried").exists()):
+        path.with_suffix(".tried").touch()
+        os._exit(9)
+    if words == "hang":
+        time.sleep(60)
+    if words.startswith("slow"):
+        time.sleep(0.3)
+    numbers = tuple(_number(text, place) for place, text in enumerate(words.split(), start=1))
+    return PageOutcome(source, PageResult(numbers, 100, 50, blank=not numbers), seconds=0.25)
+
+
+def _number(text: str, position: int) -> Number:
+    digits = tuple(Digit(digit, 0.9, Box(0, 0, 8, 10), (Alternative("7", 0.05),)) for digit in text)
+    return Number(
+        text, 0.875, Box(1, 2, 9, 12), digits, line=1, position=position, review=True, reason="low-confidence"
+    )
