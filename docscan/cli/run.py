@@ -1,0 +1,189 @@
+"""`docscan run`: the main job."""
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from docscan.cli.exit_codes import ExitCode
+from docscan.cli.logs import LOG, logging_to
+from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.progress import progress
+from docscan.settings import Settings
+
+if TYPE_CHECKING:
+    from docscan.batch.run import Batch, RunOptions
+    from docscan.records import PageOutcome
+
+
+def run(  # noqa: PLR0917  its options
+    context: typer.Context,
+    scans: Annotated[list[str], typer.Argument(help="Folders, files and globs of scans.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", envvar="DOCSCAN_OUT", help="Folder for the results; made if need be."),
+    ],
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", envvar="DOCSCAN_JOBS", min=1, help="Worker processes.", show_default="cores"),
+    ] = None,
+    recursive: Annotated[
+        bool,
+        typer.Option("--recursive/--no-recursive", envvar="DOCSCAN_RECURSIVE", help="Read folders in folders too."),
+    ] = True,
+    pages: Annotated[
+        str | None,
+        typer.Option(envvar="DOCSCAN_PAGES", help="Pages of each PDF and TIFF, such as 1,3-5.", show_default="all"),
+    ] = None,
+    dpi: Annotated[
+        float, typer.Option(envvar="DOCSCAN_DPI", help="Resolution for PDF pages that are not one embedded scan.")
+    ] = 300,
+    mode: Annotated[
+        Literal["resume", "redo", "force"],
+        typer.Option(
+            envvar="DOCSCAN_MODE",
+            help="resume: read what is new, changed or failed. redo: read every page again. "
+            "force: empty the output folder first.",
+        ),
+    ] = "resume",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", envvar="DOCSCAN_RETRY_FAILED", help="Read the pages that failed, alone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="DOCSCAN_DRY_RUN", help="List the pages that would be read, and stop.")
+    ] = False,
+    page_timeout: Annotated[
+        float, typer.Option(envvar="DOCSCAN_PAGE_TIMEOUT", help="Give a page up after this many seconds.")
+    ] = 120,
+    max_image_mpixels: Annotated[
+        float,
+        typer.Option(envvar="DOCSCAN_MAX_IMAGE_MPIXELS", help="Refuse pages of more million pixels than this."),
+    ] = 250,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            envvar="DOCSCAN_MIN_CONFIDENCE",
+            min=0,
+            max=1,
+            help="Numbers read with less go to review.",
+            show_default=str(Settings().review.min_confidence),
+        ),
+    ] = None,
+    binarise: Annotated[
+        Literal["local", "otsu"] | None,
+        typer.Option(
+            envvar="DOCSCAN_BINARISE",
+            help="What is ink: a threshold that follows the light, or one for the page.",
+            show_default=Settings().binarise.method,
+        ),
+    ] = None,
+    checksum: Annotated[
+        bool,
+        typer.Option("--checksum", envvar="DOCSCAN_CHECKSUM", help="Know a changed file by its content, not its time."),
+    ] = False,
+    encoding: Annotated[str, typer.Option(envvar="DOCSCAN_ENCODING", help="Of the CSV files.")] = "utf-8-sig",
+    delimiter: Annotated[
+        str, typer.Option(envvar="DOCSCAN_DELIMITER", help=r"Between the columns of the CSV files; \t is a tab.")
+    ] = ",",
+    no_progress: Annotated[
+        bool, typer.Option("--no-progress", envvar="DOCSCAN_NO_PROGRESS", help="Draw no progress bar.")
+    ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+    config: Config = None,  # noqa: ARG001  applied by its callback
+) -> None:
+    r"""Read every page of the scans named into the folder OUT; go on where an earlier run stopped.
+
+    OUT gets results.csv and results.xlsx, a CSV for each page, failures.csv and docscan.db.
+
+    Example: docscan run scans/ more/*.pdf -o out --jobs 4
+    """
+    from docscan.batch.run import RunOptions  # noqa: PLC0415  heavy
+    from docscan.files.results import CsvFormat  # noqa: PLC0415
+    from docscan.files.scans import ScanOptions, parse_pages  # noqa: PLC0415
+
+    settings = _settings(context.obj or {}, min_confidence, binarise)
+    options = RunOptions(
+        jobs=jobs,
+        mode=mode,
+        retry_failed=retry_failed,
+        checksum=checksum,
+        page_timeout_s=page_timeout,
+        scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels),
+        csv=CsvFormat(encoding, "\t" if delimiter == r"\t" else delimiter),
+    )
+    if dry_run:
+        _list_pending(scans, out, settings, options)
+        return
+    with logging_to(log_file, verbose=verbose):
+        show_bar = not (no_progress or quiet or verbose) and sys.stderr.isatty()
+        failed = _read(scans, out, settings, options, show_bar=show_bar, quiet=quiet)
+    raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
+
+
+def _settings(tables: Mapping[str, Any], min_confidence: float | None, binarise: str | None) -> Settings:
+    """The settings of the configuration file, with those of the command line in their places."""
+    chosen = {name: dict(table) for name, table in tables.items()}
+    if min_confidence is not None:
+        chosen.setdefault("review", {})["min_confidence"] = min_confidence
+    if binarise is not None:
+        chosen.setdefault("binarise", {})["method"] = binarise
+    return Settings.from_mapping(chosen)
+
+
+def _list_pending(scans: list[str], out: Path, settings: Settings, options: "RunOptions") -> None:
+    from docscan.batch.run import plan_batch  # noqa: PLC0415
+
+    plan = plan_batch(scans, out, settings=settings, options=options)
+    pages = [*(outcome.source for outcome in plan.broken), *plan.pending]
+    for page in pages:
+        typer.echo(f"{page.name} page {page.page}" if page.paged else page.name)
+    typer.echo(f"{len(pages)} of {len(plan.entries)} pages would be read.", err=True)
+
+
+def _read(
+    scans: list[str], out: Path, settings: Settings, options: "RunOptions", *, show_bar: bool, quiet: bool
+) -> int:
+    """Run the batch and say how it ended; returns how many pages failed."""
+    from docscan.batch.run import open_batch, words  # noqa: PLC0415
+
+    with open_batch(scans, out, settings=settings, options=options) as batch:
+        known = len(batch.plan.entries) - batch.pending
+        LOG.info("%d pages found, %d to read, into %s", len(batch.plan.entries), batch.pending, out)
+        started = time.perf_counter()
+        _read_pending(batch, show_bar=show_bar)
+        seconds = time.perf_counter() - started
+        counts = batch.finish()
+        LOG.info(words(counts))
+        if not quiet:
+            listed = f" The pages that failed are listed in {out / 'failures.csv'}." if counts.failed else ""
+            speed = f" {batch.pending / seconds:.1f} pages/s." if batch.pending else " Nothing new to read."
+            skipped = f" {known} were read by an earlier run." if known and batch.pending else ""
+            typer.echo(f"{words(counts)}{listed}{skipped}{speed}", err=True)
+    return counts.failed
+
+
+def _read_pending(batch: "Batch", *, show_bar: bool) -> None:
+    with closing(batch.outcomes()) as outcomes, progress(batch.pending, shown=show_bar) as advance:
+        for outcome in outcomes:
+            _log(outcome)
+            advance(outcome)
+
+
+def _log(outcome: "PageOutcome") -> None:
+    from docscan.records import PageFailure  # noqa: PLC0415
+
+    source, result = outcome.source, outcome.result
+    if isinstance(result, PageFailure):
+        LOG.warning("%s page %d: failed: %s", source.name, source.page, result.reason)
+        if result.detail:
+            LOG.error("%s", result.detail)
+        return
+    review = sum(number.review for number in result.numbers)
+    found = "blank" if result.blank else f"{len(result.numbers)} numbers, {review} to review"
+    LOG.info("%s page %d: %s (%.2f s)", source.name, source.page, found, outcome.seconds)

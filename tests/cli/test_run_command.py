@@ -1,0 +1,199 @@
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+from command_line import Docscan, clean_environment, command, png
+
+from docscan.batch.lock import held
+from docscan.cli.exit_codes import ExitCode
+
+
+def texts(out: Path) -> list[str]:
+    rows = (out / "results.csv").read_text("utf-8-sig").splitlines()[1:]
+    return [row.split(",")[4] for row in rows]
+
+
+def csvs(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.csv")}
+
+
+def bomb(side: int) -> bytes:
+    """A PNG whose header claims `side` x `side` pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0" * 1000
+
+
+def test_a_run_ends_with_its_pages_in_words(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    done = docscan("run", scans, "-o", "out", "--jobs", "1")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("3 pages in: 2 read, 1 blank, 0 failed. 3 numbers, ")
+    assert "pages/s" in done.stderr
+    assert texts(tmp_path / "out") == ["17", "771", "7"]
+
+
+def test_a_second_run_says_that_nothing_is_new(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    docscan("run", scans, "-o", "out", "--jobs", "1")
+    before = csvs(tmp_path / "out")
+    done = docscan("run", scans, "-o", "out")
+    assert (done.returncode, "Nothing new to read." in done.stderr) == (0, True)
+    assert csvs(tmp_path / "out") == before
+
+
+def test_bad_files_never_stop_a_run(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    (scans / "empty.jpg").write_bytes(b"")
+    (scans / "text.png").write_text("dear sir")
+    (scans / "torn.png").write_bytes(png(["17"])[:300])
+    (scans / "bomb.png").write_bytes(bomb(60_000))
+    (scans / "folder.png").mkdir()
+    (scans / "locked.pdf").write_bytes(b"%PDF-1.7\nnothing that follows is a PDF")
+    if hasattr(os, "symlink") and os.name != "nt":
+        (scans / "broken.png").symlink_to(scans / "nowhere.png")
+    done = docscan("run", scans, "-o", "out", "--jobs", "1")
+    assert done.returncode == ExitCode.SOME_PAGES_FAILED, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"listed in {Path('out') / 'failures.csv'}" in done.stderr
+    rows = (tmp_path / "out" / "failures.csv").read_text("utf-8-sig").splitlines()[1:]
+    bad = {"empty.jpg", "text.png", "torn.png", "bomb.png", "locked.pdf"} | (
+        {"broken.png"} if os.name != "nt" else set()
+    )
+    assert {row.split(",")[0] for row in rows} == bad
+    assert not [row for row in rows if "fault of its own" in row]
+    assert texts(tmp_path / "out") == ["17", "771", "7"]
+
+
+def test_quiet_says_nothing_and_verbose_says_every_page(docscan: Docscan, scans: Path) -> None:
+    (scans / "text.png").write_text("dear sir")
+    quiet = docscan("run", scans, "-o", "out", "-q", "--jobs", "1")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (3, "", "")
+    verbose = docscan("run", scans, "-o", "out", "-v", "--mode", "redo", "--jobs", "1")
+    assert "a.png page 1: 2 numbers, " in verbose.stderr
+    assert "blank.png page 1: blank" in verbose.stderr
+    assert "text.png page 1: failed: " in verbose.stderr
+
+
+def test_a_log_file_has_a_line_a_page(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    docscan("run", scans, "-o", "out", "--log-file", "logs/run.log", "--jobs", "1")
+    log = (tmp_path / "logs" / "run.log").read_text("utf-8")
+    assert "INFO a.png page 1: 2 numbers, " in log
+    assert "INFO 3 pages in: 2 read, 1 blank" in log
+
+
+def test_a_dry_run_lists_the_pages_and_makes_nothing(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    done = docscan("run", scans, "-o", "out", "--dry-run")
+    assert (done.returncode, done.stdout) == (0, "a.png\nb.png\nblank.png\n")
+    assert done.stderr == "3 of 3 pages would be read.\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_with_spaces_accents_and_other_letters_work(docscan: Docscan, tmp_path: Path) -> None:
+    folder = tmp_path / "jänner 2026"
+    folder.mkdir()
+    for name in ("à la carte.png", "日本.png"):
+        (folder / name).write_bytes(png(["71"]))
+    done = docscan("run", folder, "-o", "résultats", "--jobs", "1")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert sorted(csvs(tmp_path / "résultats")) == [
+        "failures.csv",
+        "pages/à la carte.png.csv",
+        "pages/日本.png.csv",
+        "results.csv",
+    ]
+
+
+def test_nothing_to_read_is_4(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = docscan("run", "empty", "-o", "out")
+    assert done.returncode == ExitCode.NOTHING_TO_DO
+    assert done.stderr.startswith("docscan: empty: no scan found")
+
+
+def test_an_output_folder_that_cannot_be_written_is_4(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    done = docscan("run", scans, "-o", "out")
+    assert (done.returncode, "cannot write there" in done.stderr) == (ExitCode.NOTHING_TO_DO, True)
+
+
+def test_an_output_folder_in_use_is_6(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    with held(tmp_path / "out"):
+        done = docscan("run", scans, "-o", "out")
+    assert done.returncode == ExitCode.OUT_IN_USE
+    assert f"in use by another run (process {os.getpid()} on " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--jobs", "0"], "Invalid value for '--jobs'"),
+        (["--mode", "again"], "Invalid value for '--mode'"),
+        (["--pages", "3-1"], "pages '3-1'"),
+        (["--encoding", "utf-9"], "encoding 'utf-9' is unknown"),
+        (["--dpi", "1"], "dpi is 1.0"),
+        (["--frobnicate"], "No such option: --frobnicate"),
+    ],
+)
+def test_wrong_usage_is_2(docscan: Docscan, scans: Path, arguments: list[str], words: str) -> None:
+    done = docscan("run", scans, "-o", "out", *arguments)
+    assert (done.returncode, words in done.stderr) == (ExitCode.WRONG_USAGE, True), done.stderr
+
+
+@pytest.fixture
+def many_scans(tmp_path: Path) -> Path:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(30):
+        (folder / f"p{index}.png").write_bytes(png(["17" * 4, "71" * 4, "1" * 8], height=1500 + index))
+    return folder
+
+
+def started(folder: Path, out: Path) -> "subprocess.Popen[str]":
+    """A run that has read a few of its pages."""
+    process = subprocess.Popen(
+        command("run", folder, "-o", out, "--jobs", "1"),
+        env=clean_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(list((out / "pages").glob("*.csv"))) < 3:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_run_goes_on_and_ends_with_the_same_csvs(docscan: Docscan, many_scans: Path, tmp_path: Path) -> None:
+    process = started(many_scans, tmp_path / "out")
+    process.kill()
+    process.communicate()
+    resumed = docscan("run", many_scans, "-o", "out", "--jobs", "1")
+    assert (resumed.returncode, "were read by an earlier run" in resumed.stderr) == (0, True), resumed.stderr
+    docscan("run", many_scans, "-o", "whole", "--jobs", "1")
+    assert csvs(tmp_path / "out") == csvs(tmp_path / "whole")
+    assert len(csvs(tmp_path / "out")) == 32
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of other systems")
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
+)
+def test_an_interrupted_run_stops_at_once_and_can_go_on(
+    docscan: Docscan, many_scans: Path, tmp_path: Path, number: signal.Signals, code: ExitCode
+) -> None:
+    process = started(many_scans, tmp_path / "out")
+    before = time.monotonic()
+    os.killpg(process.pid, number)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - before < 10
+    assert (process.returncode, said) == (code, "docscan: stopped; the same command goes on from here\n")
+    assert not list((tmp_path / "out").rglob("*.part"))
+    assert docscan("run", many_scans, "-o", "out", "--jobs", "1").returncode == ExitCode.OK

@@ -1,0 +1,57 @@
+import re
+from pathlib import Path
+
+from command_line import Docscan, png
+
+from docscan.cli.exit_codes import ExitCode
+
+
+def test_digit_names_the_digit_and_the_runners_up(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "seven.png").write_bytes(png(["7"], height=200))
+    done = docscan("digit", "seven.png")
+    first, *others = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"Digit is: 7  Confidence: \d+\.\d %", first)
+    assert others
+    assert all(re.fullmatch(r"or:       (\d|no digit)  \d+\.\d %", other) for other in others)
+
+
+def test_digit_without_ink_is_4(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "blank.png").write_bytes(png([]))
+    done = docscan("digit", "blank.png")
+    assert (done.returncode, done.stdout) == (ExitCode.NOTHING_TO_DO, "")
+    assert done.stderr == "docscan: there is no ink on the picture; expected one digit\n"
+
+
+def test_status_counts_the_pages(docscan: Docscan, scans: Path) -> None:
+    (scans / "text.png").write_text("dear sir")
+    docscan("run", scans, "-o", "out", "--jobs", "1")
+    done = docscan("status", "out")
+    counts = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
+    assert done.returncode == 0
+    assert [counts[name] for name in ("pages found", "read", "blank", "failed", "left", "numbers")] == list("421103")
+    assert counts["speed"].endswith("pages/s")
+
+
+def test_status_of_another_folder_is_4(docscan: Docscan, scans: Path) -> None:
+    done = docscan("status", scans)
+    assert (done.returncode, "is no output folder of docscan" in done.stderr) == (ExitCode.NOTHING_TO_DO, True)
+
+
+def test_doctor_finds_everything_and_reads_a_page(docscan: Docscan) -> None:
+    done = docscan("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test page: 1727 read as 1727" in done.stdout
+
+
+def test_doctor_says_what_opencv_lacks(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "cv2").mkdir()
+    (tmp_path / "cv2" / "__init__.py").write_text(
+        "raise ImportError('libGL.so.1: cannot open shared object file: No such file or directory')"
+    )
+    env = {"PYTHONPATH": str(tmp_path)}
+    done = docscan("doctor", env=env)
+    assert (done.returncode, "sudo apt install libgl1" in done.stderr) == (ExitCode.BUG, True)
+    (tmp_path / "a.png").write_bytes(png(["7"]))
+    run = docscan("run", "a.png", "-o", "out", env=env)
+    assert (run.returncode, "`docscan doctor` says what to install" in run.stderr) == (ExitCode.BUG, True)
