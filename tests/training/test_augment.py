@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from docscan.stages.normalise import normalise
+from training.augment import Augmentation, augment, through_normalise
+
+STILL = Augmentation(
+    rotation_deg=0, slant=0, scale=(1, 1), aspect=0, shift_px=0, elastic_px=0, thickness=0, blur=0, page_share=0
+)
+
+
+def bar():
+    """A digit 1: a soft bar, in MNIST's layout."""
+    field = np.zeros((28, 28), np.uint8)
+    field[4:24, 12:16] = 200
+    field[4:24, 13:15] = 255
+    return field
+
+
+def test_no_crops_stay_no_crops():
+    assert augment(np.zeros((0, 28, 28), np.uint8), np.random.default_rng(0), Augmentation()).shape == (0, 28, 28)
+
+
+def test_an_augmentation_of_nothing_changes_nothing():
+    images = np.stack([bar(), bar().T])
+    assert np.array_equal(augment(images, np.random.default_rng(0), STILL), images)
+
+
+def test_the_same_generator_bends_alike_and_another_differently():
+    images = np.repeat(bar()[np.newaxis], 8, axis=0)
+    first, again, other = (augment(images, np.random.default_rng(seed), Augmentation()) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_the_crops_given_are_left_alone():
+    images = bar()[np.newaxis]
+    before = images.copy()
+    augment(images, np.random.default_rng(0), Augmentation())
+    assert np.array_equal(images, before)
+
+
+def test_an_empty_crop_stays_empty():
+    for share in (0.0, 1.0):
+        how = Augmentation(page_share=share)
+        assert not augment(np.zeros((3, 28, 28), np.uint8), np.random.default_rng(0), how).any()
+
+
+def test_crops_go_through_docscans_own_normalise():
+    strokes = np.zeros((90, 70), np.uint8)
+    strokes[20:80, 30:37] = 255
+    assert np.array_equal(through_normalise(strokes, 128), normalise(strokes[20:80, 30:37]))
+
+
+@pytest.mark.parametrize(("thickness", "grows"), [(1.0, True), (-1.0, False)])
+def test_strokes_grow_and_shrink(thickness, grows):
+    class Always(np.random.Generator):
+        def uniform(self, low=0.0, high=1.0, size=None):
+            return np.full(size, thickness if (low, high) == (-1.0, 1.0) else (low + high) / 2)
+
+    how = Augmentation(**{**{name: getattr(STILL, name) for name in STILL.__slots__}, "thickness": 1.0})
+    bent = augment(bar()[np.newaxis], Always(np.random.PCG64(0)), how)
+    assert (bent.sum(dtype=int) > bar().sum(dtype=int)) == grows

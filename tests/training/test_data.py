@@ -1,0 +1,62 @@
+import gzip
+import hashlib
+
+import numpy as np
+import pytest
+
+from training.data import MNIST_FILES, Digits, find_mnist, hold_out, read_idx, read_writers
+
+
+def write_idx(path, array):
+    axes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    packed = gzip.compress(bytes([0, 0, 8, array.ndim]) + axes + array.tobytes())
+    path.write_bytes(packed)
+    return hashlib.md5(packed, usedforsecurity=False).hexdigest()
+
+
+def test_an_idx_file_gives_the_array_it_holds(tmp_path):
+    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+    md5 = write_idx(tmp_path / "images.gz", images)
+    assert read_idx(tmp_path / "images.gz", md5).tolist() == images.tolist()
+
+
+def test_an_idx_file_that_is_not_the_published_one_is_refused(tmp_path):
+    write_idx(tmp_path / "images.gz", np.zeros((1, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"MD5 .*, expected 0123"):
+        read_idx(tmp_path / "images.gz", "0123")
+
+
+@pytest.mark.parametrize("place", [".", "mnist"])
+def test_mnist_is_found_in_the_folder_or_below_it(tmp_path, place):
+    home = tmp_path / place
+    home.mkdir(exist_ok=True)
+    for name in MNIST_FILES:
+        (home / name).touch()
+    assert find_mnist(tmp_path) == home
+
+
+def test_a_folder_without_mnist_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte"):
+        find_mnist(tmp_path)
+
+
+def test_one_writer_in_twelve_is_held_out_with_all_they_wrote():
+    writers = np.repeat(np.arange(24), 3)
+    held_out = hold_out(len(writers), writers)
+    assert np.unique(writers[held_out]).tolist() == [0, 12]
+    assert np.count_nonzero(held_out) == 6
+
+
+def test_without_writers_the_tail_is_held_out():
+    assert np.flatnonzero(hold_out(5003, None)).tolist() == list(range(3, 5003))
+
+
+def test_writers_are_the_third_column(tmp_path):
+    lines = "CHR\tHSF\tWID\tCID\n5\t4\t2001\t0\n0\t0\t317\t1\n"
+    (tmp_path / "writers.tsv.gz").write_bytes(gzip.compress(lines.encode()))
+    assert read_writers(tmp_path / "writers.tsv.gz").tolist() == [2001, 317]
+
+
+def test_digits_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"expected \(N, 28, 28\) uint8, got \(2, 16, 16\) uint8"):
+        Digits(np.zeros((2, 16, 16), np.uint8), np.zeros(2, np.int64))

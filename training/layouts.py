@@ -1,0 +1,204 @@
+"""A sheet of paper -> a plan of what goes on it: which numbers stand where, what is printed. All in millimetres."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+WORDS = (
+    *("Account", "Amount", "Betrag", "Datum", "Lager", "Menge", "Name", "Objet", "Paid"),
+    *("Remarks", "Room", "Seite", "Signature", "Somme", "Stock", "Total"),
+)
+DIGIT_PITCH = 0.95  # room a digit needs, in digit heights: the widest hands, gap included
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The paper and the usual size of the writing on it."""
+
+    width: float = 148.0
+    height: float = 210.0
+    margin: float = 9.0
+    digit: float = 4.2
+    """Height of a digit."""
+    lines: float = 2.1
+    """From baseline to baseline, in digit heights."""
+    digits: tuple[int, int] = (1, 6)
+    """Fewest and most of a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A number to write."""
+
+    text: str
+    left: float
+    baseline: float
+    room: float
+    """Width it may take; digits beyond it stay unwritten."""
+    pitch: float = 0.0
+    """From digit to digit, where each has its own box; 0 where the pen runs freely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes on a page."""
+
+    spots: tuple[Spot, ...]
+    """In reading order."""
+    rules: tuple[tuple[float, float, float, float], ...] = ()
+    """Printed lines: x, y to x, y."""
+    words: tuple[tuple[str, float, float, float], ...] = ()
+    """Printed words: text, left, baseline, height of a capital."""
+
+
+def number(sheet: Sheet, rng: np.random.Generator) -> str:
+    """Digits at random, the length within the sheet's."""
+    fewest, most = sheet.digits
+    return "".join(str(digit) for digit in rng.integers(0, 10, int(rng.integers(fewest, most + 1))))
+
+
+def free(sheet: Sheet, rng: np.random.Generator, *, between: tuple[float, float] = (1.4, 3.5)) -> Plan:
+    """Line after line of numbers, `between` digit heights apart, on plain paper."""
+    spots = []
+    for baseline in _baselines(sheet):
+        left = sheet.margin + rng.uniform(0, 2) * sheet.digit
+        while True:
+            text = number(sheet, rng)
+            if left + _room(text, sheet) > sheet.width - sheet.margin:
+                break
+            spots.append(Spot(text, left, baseline + rng.normal(0, 0.04) * sheet.digit, _room(text, sheet)))
+            left += _room(text, sheet) + rng.uniform(*between) * sheet.digit
+    return Plan(tuple(spots))
+
+
+def ruled(sheet: Sheet, rng: np.random.Generator, *, clearance: float = 0.25) -> Plan:
+    """Writing on lined paper, `clearance` digit heights above the lines."""
+    plan = free(sheet, rng)
+    below = clearance * sheet.digit
+    rules = tuple(
+        (sheet.margin / 2, line + below, sheet.width - sheet.margin / 2, line + below) for line in _baselines(sheet)
+    )
+    return Plan(plan.spots, rules)
+
+
+def columns(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """Columns of numbers without lines, aligned left or right."""
+    edges = _column_edges(sheet, rng)
+    aligned_right = rng.random() < 0.6
+    spots = []
+    for baseline in _baselines(sheet):
+        for left, right in itertools.pairwise(edges):
+            text = number(sheet, rng)
+            room = right - left - 1.5 * sheet.digit
+            text = text[: max(1, int(room / (DIGIT_PITCH * sheet.digit)))]
+            start = right - 1.2 * sheet.digit - _room(text, sheet) if aligned_right else left
+            if rng.random() < 0.9:
+                spots.append(Spot(text, start + rng.uniform(0, 0.3) * sheet.digit, baseline, _room(text, sheet)))
+    return Plan(tuple(spots))
+
+
+def table(sheet: Sheet, rng: np.random.Generator, *, has_words: bool = True) -> Plan:
+    """A ruled table; `has_words`: with a printed head."""
+    edges = _column_edges(sheet, rng)
+    pitch = sheet.lines * sheet.digit
+    top = sheet.margin + pitch
+    rows = int((sheet.height - sheet.margin - top) / pitch)
+    rules = [(edges[0], top + row * pitch, edges[-1], top + row * pitch) for row in range(rows + 1)]
+    rules += [(edge, top, edge, top + rows * pitch) for edge in edges]
+    capital = min(2.6, 0.5 * sheet.digit)
+    words = [(str(rng.choice(WORDS)), left + 1, top - 0.25 * pitch, capital) for left in edges[:-1] if has_words]
+    spots = []
+    for row in range(rows):
+        baseline = top + (row + 0.5) * pitch + 0.5 * sheet.digit
+        for left, right in itertools.pairwise(edges):
+            text = number(sheet, rng)[: max(1, int((right - left - 0.9 * sheet.digit) / (DIGIT_PITCH * sheet.digit)))]
+            slack = right - left - 0.9 * sheet.digit - _room(text, sheet)
+            if rng.random() < 0.85:
+                start = left + 0.45 * sheet.digit + rng.uniform(0, max(slack, 0))
+                spots.append(Spot(text, start, baseline + rng.normal(0, 0.05) * sheet.digit, _room(text, sheet)))
+    return Plan(tuple(spots), tuple(rules), tuple(words))
+
+
+def boxes(sheet: Sheet, rng: np.random.Generator, *, has_words: bool = True) -> Plan:
+    """A form: boxes for a number each; `has_words`: with a printed word before each."""
+    pitch = 2.3 * sheet.digit
+    spots: list[Spot] = []
+    rules: list[tuple[float, float, float, float]] = []
+    words: list[tuple[str, float, float, float]] = []
+    for top in np.arange(sheet.margin, sheet.height - sheet.margin - 1.6 * sheet.digit, pitch):
+        left = sheet.margin
+        while True:
+            text, word = number(sheet, rng), str(rng.choice(WORDS)) if has_words else ""
+            start = left + (0.44 * sheet.digit * len(word) + 2) * has_words
+            right = start + _room(text, sheet) + 0.9 * sheet.digit
+            if right > sheet.width - sheet.margin:
+                break
+            baseline = float(top) + 1.32 * sheet.digit
+            words += [(word, left, baseline, min(2.8, 0.5 * sheet.digit))] * has_words
+            rules += _rectangle(start, float(top), right, float(top) + 1.64 * sheet.digit)
+            spots.append(Spot(text, start + 0.45 * sheet.digit, baseline, _room(text, sheet)))
+            left = right + 1.5 * sheet.digit
+    return Plan(tuple(spots), tuple(rules), tuple(words))
+
+
+def comb(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """A form with a small box for every digit."""
+    cell = 1.35 * sheet.digit
+    spots: list[Spot] = []
+    rules: list[tuple[float, float, float, float]] = []
+    for top in np.arange(sheet.margin, sheet.height - sheet.margin - 1.6 * sheet.digit, 2.3 * sheet.digit):
+        left = sheet.margin
+        while True:
+            text = number(sheet, rng)
+            right = left + len(text) * cell
+            if right > sheet.width - sheet.margin:
+                break
+            bottom = float(top) + 1.5 * sheet.digit
+            rules += _rectangle(left, float(top), right, bottom)
+            rules += [(left + index * cell, float(top), left + index * cell, bottom) for index in range(1, len(text))]
+            spots.append(Spot(text, left, bottom - 0.25 * sheet.digit, right - left, cell))
+            left = right + 2 * sheet.digit
+    return Plan(tuple(spots), tuple(rules))
+
+
+def notes(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """Printed words with numbers written after them."""
+    spots, words = [], []
+    for baseline in _baselines(sheet):
+        left = sheet.margin
+        while True:
+            word, text = str(rng.choice(WORDS)), number(sheet, rng)
+            start = left + 0.4 * sheet.digit * len(word) + 1.5 * sheet.digit
+            if start + _room(text, sheet) > sheet.width - sheet.margin:
+                break
+            words.append((word, left, baseline, 0.55 * sheet.digit))
+            spots.append(Spot(text, start, baseline, _room(text, sheet)))
+            left = start + _room(text, sheet) + 2 * sheet.digit
+    return Plan(tuple(spots), words=tuple(words))
+
+
+def _room(text: str, sheet: Sheet) -> float:
+    return len(text) * DIGIT_PITCH * sheet.digit
+
+
+def _baselines(sheet: Sheet) -> list[float]:
+    first = sheet.margin + 1.2 * sheet.digit
+    return [float(line) for line in np.arange(first, sheet.height - sheet.margin, sheet.lines * sheet.digit)]
+
+
+def _column_edges(sheet: Sheet, rng: np.random.Generator) -> list[float]:
+    """Where columns begin and the last one ends; each holds a number of the usual length."""
+    widest = (sheet.digits[1] * DIGIT_PITCH + 2) * sheet.digit
+    usable = sheet.width - 2 * sheet.margin
+    count = max(1, int(usable / (widest * rng.uniform(0.7, 1.0))))
+    widths = rng.uniform(0.8, 1.2, count)
+    return [float(edge) for edge in sheet.margin + np.concatenate([[0], np.cumsum(widths / widths.sum())]) * usable]
+
+
+def _rectangle(left: float, top: float, right: float, bottom: float) -> Iterator[tuple[float, float, float, float]]:
+    yield left, top, right, top
+    yield right, top, right, bottom
+    yield right, bottom, left, bottom
+    yield left, bottom, left, top
