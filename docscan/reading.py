@@ -17,6 +17,8 @@ from docscan.stages.decode import decode_digits
 from docscan.stages.normalise import normalise
 
 _SIDE_PX = 120  # what a single digit is reduced to: four times what the model sees, and no grain left
+_PIECE = 0.2  # of the largest piece: a part of the digit rather than dirt
+_MOST_PIECES = 6  # of a broken digit
 _SPECK = 0.05  # a piece with less ink than this share of the largest is dirt
 _FAINT = 16  # gray levels between paper and ink below which there is no ink
 _NOISE_MADS = 3.0  # a border pixel further off the median is ink, not paper
@@ -68,6 +70,8 @@ def _strokes(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0  # the paper
+    if np.count_nonzero(areas >= _PIECE * areas.max()) > _MOST_PIECES:
+        raise PageError("many pieces of ink on the picture; expected one digit. For a page: docscan run")
     digit = np.isin(labels, np.flatnonzero(areas >= max(1, _SPECK * areas.max()))).astype(np.uint8)
     # The soft edge of a stroke lies just outside the mask; MNIST's digits have it.
     digit = cv2.dilate(digit, np.ones((3, 3), np.uint8))

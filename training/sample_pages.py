@@ -211,7 +211,6 @@ def _save(sample: Sample, pages: list[DrawnPage], path: Path) -> None:
 
 
 def _note(sample: Sample) -> str:
-    drawn = f"kind `{sample.kind}`, seed {sample.seed}, {sample.dpi} dpi"
     drawn = f"{sample.kind}, seed {sample.seed}, {sample.dpi} dpi"
     command = "python -m training.synthesis --samples samples/"
     return f"# {sample.name}\n\n{sample.note}\n\nDrawn by `{command}` ({drawn}); no digit is out of a data set.\n"

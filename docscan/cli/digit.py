@@ -7,10 +7,16 @@ import typer
 
 from docscan.cli.logs import LOG, logging_to
 from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.errors import PageError
 
 
 def digit(
-    image: Annotated[Path, typer.Argument(help="A picture of one digit, of any size, dark on light or light on dark.")],
+    image: Annotated[
+        Path,
+        typer.Argument(
+            help="A picture of one digit, of any size, dark on light or light on dark.", exists=True, readable=False
+        ),
+    ],
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -23,7 +29,10 @@ def digit(
     from docscan.reading import read_digit  # noqa: PLC0415  heavy
 
     with logging_to(log_file, verbose=verbose):
-        read = read_digit(image)
+        try:
+            read = read_digit(image)
+        except PageError as error:
+            raise PageError(f"{image}: {error}") from error
         LOG.info("%s: %s, confidence %.4f", image, read.text, read.confidence)
     typer.echo(f"Digit is: {read.text}  Confidence: {read.confidence:.1%}".replace("%", " %"))
     if not quiet:

@@ -201,6 +201,8 @@ def _walk(folder: Path, root: Path, options: ScanOptions) -> Iterator[_File]:
             continue
         if current != folder and any(entry.name == _OUTPUT_MARK for entry in children):
             continue
+        if current != folder and current.suffix.lower() in SCAN_SUFFIXES and not children:
+            yield _File(current, root, "a folder with nothing in it, though its name is a picture's")
         for entry in children:
             if _is_folder(entry):
                 if options.recursive:

@@ -61,7 +61,7 @@ def test_bad_files_never_stop_a_run(docscan: Docscan, scans: Path, tmp_path: Pat
     assert "Traceback" not in done.stderr
     assert f"listed in {Path('out') / 'failures.csv'}" in done.stderr
     rows = (tmp_path / "out" / "failures.csv").read_text("utf-8-sig").splitlines()[1:]
-    bad = {"empty.jpg", "text.png", "torn.png", "bomb.png", "locked.pdf"} | (
+    bad = {"empty.jpg", "text.png", "torn.png", "bomb.png", "locked.pdf", "folder.png"} | (
         {"broken.png"} if os.name != "nt" else set()
     )
     assert {row.split(",")[0] for row in rows} == bad

@@ -20,7 +20,14 @@ def test_digit_without_ink_is_4(docscan: Docscan, tmp_path: Path) -> None:
     (tmp_path / "blank.png").write_bytes(png([]))
     done = docscan("digit", "blank.png")
     assert (done.returncode, done.stdout) == (ExitCode.NOTHING_TO_DO, "")
-    assert done.stderr == "docscan: there is no ink on the picture; expected one digit\n"
+    assert done.stderr == "docscan: blank.png: there is no ink on the picture; expected one digit\n"
+
+
+def test_digit_of_a_page_names_the_command_for_pages(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_bytes(png(["1717", "7171"]))
+    done = docscan("digit", "page.png")
+    assert done.returncode == ExitCode.NOTHING_TO_DO
+    assert done.stderr.endswith("many pieces of ink on the picture; expected one digit. For a page: docscan run\n")
 
 
 def test_status_counts_the_pages(docscan: Docscan, scans: Path) -> None:
