@@ -8,9 +8,9 @@ from docscan.settings import Settings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import DigitModel
 from docscan.stages.components import find_components
-from docscan.stages.decode import decode_digits
+from docscan.stages.decode import decode_glyphs
 from docscan.stages.glyphs import cut_glyphs
-from docscan.stages.layout import arrange_numbers
+from docscan.stages.layout import arrange_numbers, leave_out_words
 from docscan.stages.normalise import normalise_all
 
 
@@ -20,7 +20,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     components = find_components(ink, settings.components)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))
-    digits = decode_digits(glyphs, probabilities)
-    numbers = arrange_numbers(digits, settings.layout, settings.review)
+    digits = leave_out_words(decode_glyphs(glyphs, probabilities), settings.layout)
+    numbers = arrange_numbers(digits, settings.layout, model.least_confidence(settings.review))
     height, width = page.gray.shape
     return PageResult(numbers, width, height, blank=len(components) == 0)

@@ -13,7 +13,7 @@ from docscan.files.scans import ScanOptions, open_page, page_from_array
 from docscan.records import Digit, Glyphs, Page, PageResult, PageSource
 from docscan.settings import Settings
 from docscan.stages.classify import DigitModel, load_model
-from docscan.stages.decode import decode_digits
+from docscan.stages.decode import decode_glyphs
 from docscan.stages.normalise import normalise
 
 _SIDE_PX = 120  # what a single digit is reduced to: four times what the model sees, and no grain left
@@ -49,10 +49,10 @@ def read_digit(scan: str | Path | NDArray[np.uint8], *, model: DigitModel | None
     height, width = gray.shape
     box = np.array([[0, 0, width, height]], dtype=np.int32)
     probabilities = (model or _shipped_model()).probabilities(normalise(strokes[inside])[np.newaxis])
-    digits = decode_digits(Glyphs(box, (strokes[inside],)), probabilities)
-    if not digits:
+    [read] = decode_glyphs(Glyphs(box, (strokes[inside],)), probabilities)
+    if not read.text:
         raise PageError("the ink on the picture does not look like a digit; expected one, alone and upright")
-    return digits[0]
+    return read
 
 
 def _strokes(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:

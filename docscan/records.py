@@ -133,7 +133,7 @@ class Digit:
     """One digit as it was read."""
 
     text: str
-    """`"0"` to `"9"`."""
+    """`"0"` to `"9"`; `""` for ink that is no digit, which no number holds."""
     confidence: float
     """0..1: the chance that `text` is right."""
     box: Box

@@ -79,6 +79,8 @@ class LayoutSettings:
     """Neighbours share at least this part of the lower one's height."""
     max_height_ratio: float = 2.0
     """Neighbours are no more than this many times as high as each other."""
+    min_digit_share: float = 0.5
+    """Where fewer than this share of neighbours are digits, it is a word: the S of SUM is no 5, the l's no 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,15 @@ class ReviewSettings:
 
     min_confidence: float = 0.9
     """A number read with less goes to review; 0..1."""
+    max_error: float = 0.0
+    """Share of wrong numbers among those accepted unseen that is allowed, such as 0.001. Above 0 it takes the place
+    of `min_confidence`: the model knows, from pages measured when it was made, how sure that means to be."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.max_error < 1:
+            raise SettingsError(
+                f"max_error is {self.max_error}; expected a share such as 0.001, one wrong in a thousand"
+            )
         if not 0 <= self.min_confidence <= 1:
             raise SettingsError(f"min_confidence is {self.min_confidence}; expected 0 to 1, such as 0.9")
 

@@ -13,6 +13,7 @@ from docscan.cli.exit_codes import ExitCode
 from docscan.cli.logs import LOG, logging_to
 from docscan.cli.options import Config, LogFile, Quiet, Verbose
 from docscan.cli.progress import progress
+from docscan.errors import SettingsError
 from docscan.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,6 +74,16 @@ def run(  # noqa: PLR0917  its options
             show_default=str(Settings().review.min_confidence),
         ),
     ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(
+            envvar="DOCSCAN_MAX_ERROR",
+            min=0,
+            max=1,
+            help="Accept unseen only so many that at most this share of them is wrong, such as 0.001; "
+            "instead of --min-confidence.",
+        ),
+    ] = None,
     binarise: Annotated[
         Literal["local", "otsu"] | None,
         typer.Option(
@@ -107,7 +118,7 @@ def run(  # noqa: PLR0917  its options
     from docscan.files.results import CsvFormat  # noqa: PLC0415
     from docscan.files.scans import ScanOptions, parse_pages  # noqa: PLC0415
 
-    settings = _settings(context.obj or {}, min_confidence, binarise)
+    settings = _settings(context.obj or {}, min_confidence, max_error, binarise)
     options = RunOptions(
         jobs=jobs,
         mode=mode,
@@ -126,11 +137,17 @@ def run(  # noqa: PLR0917  its options
     raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
 
 
-def _settings(tables: Mapping[str, Any], min_confidence: float | None, binarise: str | None) -> Settings:
+def _settings(
+    tables: Mapping[str, Any], min_confidence: float | None, max_error: float | None, binarise: str | None
+) -> Settings:
     """The settings of the configuration file, with those of the command line in their places."""
+    if min_confidence is not None and max_error is not None:
+        raise SettingsError("--min-confidence and --max-error both say what goes to review: give one of them")
     chosen = {name: dict(table) for name, table in tables.items()}
     if min_confidence is not None:
-        chosen.setdefault("review", {})["min_confidence"] = min_confidence
+        chosen.setdefault("review", {}).update(min_confidence=min_confidence, max_error=0.0)
+    if max_error is not None:
+        chosen.setdefault("review", {})["max_error"] = max_error
     if binarise is not None:
         chosen.setdefault("binarise", {})["method"] = binarise
     return Settings.from_mapping(chosen)
@@ -162,7 +179,9 @@ def _read(
         LOG.info(words(counts))
         if not quiet:
             listed = f" The pages that failed are listed in {out / 'failures.csv'}." if counts.failed else ""
-            speed = f" {batch.pending / seconds:.1f} pages/s." if batch.pending else " Nothing new to read."
+            speed = (
+                f" {len(batch.plan.pending) / seconds:.1f} pages/s." if batch.plan.pending else " Nothing new to read."
+            )
             skipped = f" {known} were read by an earlier run." if known and batch.pending else ""
             typer.echo(f"{words(counts)}{listed}{skipped}{speed}", err=True)
     return counts.failed

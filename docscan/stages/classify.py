@@ -1,6 +1,8 @@
 """Crops -> probabilities. The only importer of onnxruntime."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +11,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from docscan.errors import ModelError
+from docscan.settings import ReviewSettings
 from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
 
 SHIPPED = Path(__file__).parent.parent / "models" / "digits.onnx"
 LABELS = "0123456789-"  # "-": not a digit
 FORMAT = "1"
+_NEVER = 1.01  # no confidence reaches it
 _BATCHES = (16, 64, 256)  # fixed shapes: ONNX Runtime's memory grows with every new shape it meets
 
 
@@ -26,6 +30,8 @@ class DigitModel:
     """Of the model file: it goes into every page's key, so a new model reads pages again."""
     temperature: float
     """Logits are divided by it: fitted on held-out crops so that probabilities mean what they say."""
+    thresholds: Mapping[float, float]
+    """Share of wrong numbers allowed -> the least confidence to accept a number with, measured on drawn pages."""
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, 28, 28) uint8, 255 = ink, MNIST layout -> (N, 11) float32: 0..9, then "not a digit".
@@ -45,6 +51,13 @@ class DigitModel:
             logits[start : start + taken] = self.session.run(None, {"crops": batch})[0][:taken]
             start += taken
         return _softmax(logits / np.float32(self.temperature))
+
+    def least_confidence(self, review: ReviewSettings) -> float:
+        """The confidence below which a number goes to review; above 1, so everything does, where none was measured."""
+        if not review.max_error:
+            return review.min_confidence
+        strict_enough = [error for error in self.thresholds if error <= review.max_error]
+        return self.thresholds[max(strict_enough)] if strict_enough else _NEVER
 
 
 def load_model(path: Path | str = SHIPPED) -> DigitModel:
@@ -69,7 +82,13 @@ def load_model(path: Path | str = SHIPPED) -> DigitModel:
         raise ModelError(f"{path}: not an ONNX model docscan can run ({error})") from error
     contract = session.get_modelmeta().custom_metadata_map
     _check_contract(path, session, contract)
-    return DigitModel(session, hashlib.sha256(content).hexdigest(), float(contract["docscan.temperature"]))
+    measured = json.loads(contract.get("docscan.thresholds", "{}"))
+    return DigitModel(
+        session,
+        hashlib.sha256(content).hexdigest(),
+        float(contract["docscan.temperature"]),
+        {float(error): float(confidence) for error, confidence in measured.items()},
+    )
 
 
 def _check_contract(path: Path, session: onnxruntime.InferenceSession, contract: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Glyphs + probabilities -> Digits: what each candidate is, how sure that is, and what else it might be."""
+"""Glyphs + probabilities -> readings: what each candidate is, how sure that is, and what else it might be."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,15 @@ from docscan.stages.classify import LABELS
 _ALTERNATIVES = 3  # beyond the third, the ten thousandth part of a chance
 
 
-def decode_digits(glyphs: Glyphs, probabilities: NDArray[np.float32]) -> tuple[Digit, ...]:
-    """The likeliest reading of each glyph that is a digit: (N, 11) probabilities -> up to N digits, same order."""
+def decode_glyphs(glyphs: Glyphs, probabilities: NDArray[np.float32]) -> tuple[Digit, ...]:
+    """The likeliest reading of each glyph, in their order: (N, 11) probabilities -> N readings.
+
+    What is likeliest no digit has the text "".
+    """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return tuple(
         _digit(Box(*(int(edge) for edge in box)), ranks, row)
         for box, ranks, row in zip(glyphs.boxes, order, probabilities, strict=True)
-        if ranks[0] != NOT_A_DIGIT
     )
 
 

@@ -7,19 +7,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.records import Box, Digit, Number
-from docscan.settings import LayoutSettings, ReviewSettings
+from docscan.settings import LayoutSettings
 from docscan.stages.grouping import group, neighbours
 
 
-def arrange_numbers(digits: tuple[Digit, ...], settings: LayoutSettings, review: ReviewSettings) -> tuple[Number, ...]:
-    """Chain digits into numbers and numbers into lines, in reading order; no digits make no numbers."""
+def leave_out_words(readings: tuple[Digit, ...], settings: LayoutSettings) -> tuple[Digit, ...]:
+    """The digits among the readings of a page's glyphs, but for those that stand among letters."""
+    boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    is_digit = np.array([reading.text != "" for reading in readings], dtype=np.bool_)
+    if is_digit.all():
+        return readings
+    strings = group(len(readings), _next_digits(boxes, settings))
+    digits, members = np.bincount(strings, weights=is_digit), np.bincount(strings)
+    keep = is_digit & (digits >= settings.min_digit_share * members)[strings]
+    return tuple(reading for reading, kept in zip(readings, keep, strict=True) if kept)
+
+
+def arrange_numbers(digits: tuple[Digit, ...], settings: LayoutSettings, least_confidence: float) -> tuple[Number, ...]:
+    """Chain digits into numbers and numbers into lines, in reading order; no digits make no numbers.
+
+    Numbers surer than `least_confidence`, 0..1, are accepted unseen; a person looks at the rest.
+    """
     boxes = np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
     strings = _groups(group(len(digits), _next_digits(boxes, settings)), boxes[:, 0])
     outer = np.array([_outer(boxes[string]) for string in strings], dtype=np.int32).reshape(-1, 4)
     lines = _groups(group(len(strings), _next_numbers(outer, settings)), outer[:, 0])
     lines.sort(key=lambda line: (_middle(outer[line]), int(outer[line[0], 0])))
     return tuple(
-        _number([digits[digit] for digit in strings[string]], line, position, review)
+        _number([digits[digit] for digit in strings[string]], line, position, least_confidence)
         for line, members in enumerate(lines, start=1)
         for position, string in enumerate(members, start=1)
     )
@@ -75,9 +90,9 @@ def _middle(boxes: NDArray[np.int32]) -> float:
     return float(np.median((boxes[:, 1] + boxes[:, 3]) / 2))
 
 
-def _number(digits: list[Digit], line: int, position: int, review: ReviewSettings) -> Number:
+def _number(digits: list[Digit], line: int, position: int, least_confidence: float) -> Number:
     confidence = math.prod(digit.confidence for digit in digits)
-    doubtful = confidence < review.min_confidence
+    doubtful = confidence < least_confidence
     return Number(
         text="".join(digit.text for digit in digits),
         confidence=confidence,

@@ -1,8 +1,8 @@
 import pytest
 
 from docscan.records import Box, Digit
-from docscan.settings import LayoutSettings, ReviewSettings
-from docscan.stages.layout import arrange_numbers
+from docscan.settings import LayoutSettings
+from docscan.stages.layout import arrange_numbers, leave_out_words
 
 
 def digit(text, left, top, width=20, height=40, confidence=1.0):
@@ -10,7 +10,7 @@ def digit(text, left, top, width=20, height=40, confidence=1.0):
 
 
 def arrange(*digits):
-    return arrange_numbers(digits, LayoutSettings(), ReviewSettings())
+    return arrange_numbers(digits, LayoutSettings(), least_confidence=0.9)
 
 
 def texts(*digits):
@@ -59,3 +59,27 @@ def test_a_number_is_as_sure_as_all_its_digits(confidences, review):
     [number] = arrange(*[digit("1", 25 * k, 0, confidence=chance) for k, chance in enumerate(confidences)])
     assert number.confidence == pytest.approx(confidences[0] * confidences[1])
     assert (number.review, number.reason) == (review, "low-confidence" if review else "")
+
+
+def kept(text):
+    """What is left of a string of digits and letters, a letter a dot."""
+    readings = tuple(digit(letter.strip("."), 25 * place, 0) for place, letter in enumerate(text) if letter != " ")
+    return "".join(reading.text for reading in leave_out_words(readings, LayoutSettings()))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("", ""),
+        ("...", ""),
+        ("5", "5"),
+        ("5..", ""),  # SUM
+        (".1..11.", ""),  # fields
+        (".50", "50"),  # £50
+        ("5.", "5"),
+        ("12.34", "1234"),
+        ("1...   42", "42"),  # 1ere, and 42 further on
+    ],
+)
+def test_digits_among_letters_are_a_word(text, left):
+    assert kept(text) == left
