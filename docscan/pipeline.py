@@ -12,15 +12,18 @@ from docscan.stages.decode import decode_glyphs
 from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.layout import arrange_numbers, leave_out_words
 from docscan.stages.normalise import normalise_all
+from docscan.stages.rulings import remove_rulings
 
 
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
     ink = binarise(page, settings.binarise)
-    components = find_components(ink, settings.components)
+    unruled = remove_rulings(ink, settings.components, settings.rulings)
+    components = find_components(unruled.ink, settings.components)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))
-    digits = leave_out_words(decode_glyphs(glyphs, probabilities), settings.layout)
-    numbers = arrange_numbers(digits, settings.layout, model.least_confidence(settings.review))
+    digits = leave_out_words(decode_glyphs(glyphs, probabilities), unruled.rulings, settings.layout)
+    least_confidence = model.least_confidence(settings.review)
+    numbers = arrange_numbers(digits, unruled.rulings, settings.layout, least_confidence)
     height, width = page.gray.shape
     return PageResult(numbers, width, height, blank=len(components) == 0)

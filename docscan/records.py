@@ -74,6 +74,37 @@ class InkMask:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Rulings:
+    """Printed lines: of ruled paper, tables, boxes and combs, a table's line being one from end to end."""
+
+    horizontal: NDArray[np.float32]
+    """(N, 4): the left end's x and y, then the right end's; the middle of the line, page pixels."""
+    horizontal_px: NDArray[np.float32]
+    """(N,): how thick each is."""
+    vertical: NDArray[np.float32]
+    """(M, 4): the upper end's x and y, then the lower end's."""
+    vertical_px: NDArray[np.float32]
+    """(M,): how thick each is."""
+
+    def __post_init__(self) -> None:
+        for name in ("horizontal", "vertical"):
+            segments, thickness = getattr(self, name), getattr(self, f"{name}_px")
+            _check(segments, name, ndim=2, dtype=np.float32)
+            if len(segments) != len(thickness):
+                raise ValueError(f"columns differ: {len(segments)} {name} segments, {len(thickness)} thicknesses")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unruled:
+    """A page's ink taken apart into what was written and what was ruled."""
+
+    ink: InkMask
+    """The ink without its rulings; strokes that cross them stay whole."""
+    rulings: Rulings
+    """What was taken out; empty on a page without."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Components:
     """Connected pieces of ink; every column has one row a component."""
 
@@ -140,6 +171,8 @@ class Digit:
     """Scan pixels."""
     alternatives: tuple[Alternative, ...] = ()
     """Other readings, likeliest first."""
+    beside_unread: bool = False
+    """True where the next ink on its line is as high as a digit and was not read: a digit may be missing there."""
 
 
 @dataclass(frozen=True, slots=True)

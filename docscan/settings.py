@@ -36,6 +36,44 @@ class BinariseSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RulingSettings:
+    """Which lines are printed and come out of the ink; lengths in digit heights where no unit is named."""
+
+    side_px: int = 800
+    """Lines are looked for on a page reduced to about this short side: 3 x for A4 at 300 dpi."""
+    min_run: float = 0.8
+    """A line is built from straight runs at least this long: the bar of a 5 is shorter."""
+    join_gap: float = 0.3
+    """Runs no further apart than this are one line."""
+    min_length: float = 3.5
+    """A line on its own is at least this long: a dash, a fraction bar, a tall 1 are not."""
+    min_side: float = 1.2
+    """A side of a box, held by other lines or the edge of the page, is at least this long: the stem of a 4 is not."""
+    overshoot: float = 0.3
+    """... and runs on past the line that holds it by no more than this."""
+    slenderness: float = 9
+    """A line is this many times as long as it is thick: a boxy 0 is not made of lines."""
+    max_thickness: float = 0.5
+    """Thicker than this is a dark area."""
+    max_slope: float = 0.1
+    """Steeper than this, across over along, is a stroke: 5.7 degrees."""
+    piece: float = 4.0
+    """A line is followed in straight pieces of about this length: photographs bend it."""
+    row_share: float = 0.5
+    """Rows of a piece with at least this share of the ink of its fullest row are the line."""
+    slack: float = 0.3
+    """Ink thicker than the line by more than this share of its thickness, and by more than a pixel, is a stroke ..."""
+    fringe_share: float = 0.2
+    """... if it leaves the rows that hold at least this share of the ink of the fullest one"""
+    protrusion: float = 0.15
+    """by more than a pixel and this share of those rows; else the line is ragged: the edge of a photographed sheet."""
+    max_bridge: float = 0.4
+    """Between two strokes no further apart than this, the line is looked at more closely:"""
+    bridge_px: float = 0.6
+    """ink thicker than the line by this many pixels on average belongs to the strokes, such as the base of a 2."""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentSettings:
     """Which connected components could be digits."""
 
@@ -74,13 +112,15 @@ class LayoutSettings:
     """How digits become numbers and lines; lengths in digit heights."""
 
     max_gap: float = 0.55
-    """Digits further apart than this share of their height are two numbers."""
+    """Digits further apart than this share of the higher one's height are two numbers."""
     min_overlap: float = 0.45
     """Neighbours share at least this part of the lower one's height."""
-    max_height_ratio: float = 2.0
-    """Neighbours are no more than this many times as high as each other."""
-    min_digit_share: float = 0.5
-    """Where fewer than this share of neighbours are digits, it is a word: the S of SUM is no 5, the l's no 1."""
+    max_height_ratio: float = 2.6
+    """Neighbours are no more than this many times as high as each other: a flat 5 beside a tall 6."""
+    min_digit_share: float = 0.6
+    """Where fewer than this share of three or more neighbours are digits, it is a word: the oo of Room are no 00."""
+    beside_unread: float = 0.25
+    """The chance that a number is whole where ink beside it was not read: two digits run together, a blot, a sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +147,7 @@ class Settings:
     """All of them; the digest goes into every page's key, so changing one reads pages again."""
 
     binarise: BinariseSettings = field(default_factory=BinariseSettings)
+    rulings: RulingSettings = field(default_factory=RulingSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
     glyphs: GlyphSettings = field(default_factory=GlyphSettings)
     layout: LayoutSettings = field(default_factory=LayoutSettings)

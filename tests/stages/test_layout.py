@@ -1,16 +1,26 @@
+import numpy as np
 import pytest
 
-from docscan.records import Box, Digit
+from docscan.records import Box, Digit, Rulings
 from docscan.settings import LayoutSettings
 from docscan.stages.layout import arrange_numbers, leave_out_words
+
+
+def upright(*lines):
+    lines = np.array(lines, np.float32).reshape(-1, 4)
+    none = np.zeros((0, 4), np.float32)
+    return Rulings(none, np.zeros(0, np.float32), lines, np.full(len(lines), 3, np.float32))
+
+
+NO_RULINGS = upright()
 
 
 def digit(text, left, top, width=20, height=40, confidence=1.0):
     return Digit(text, confidence, Box(left, top, left + width, top + height))
 
 
-def arrange(*digits):
-    return arrange_numbers(digits, LayoutSettings(), least_confidence=0.9)
+def arrange(*digits, rulings=NO_RULINGS):
+    return arrange_numbers(digits, rulings, LayoutSettings(), least_confidence=0.9)
 
 
 def texts(*digits):
@@ -64,7 +74,7 @@ def test_a_number_is_as_sure_as_all_its_digits(confidences, review):
 def kept(text):
     """What is left of a string of digits and letters, a letter a dot."""
     readings = tuple(digit(letter.strip("."), 25 * place, 0) for place, letter in enumerate(text) if letter != " ")
-    return "".join(reading.text for reading in leave_out_words(readings, LayoutSettings()))
+    return "".join(reading.text for reading in leave_out_words(readings, NO_RULINGS, LayoutSettings()))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,7 @@ def kept(text):
         ("5", "5"),
         ("5..", ""),  # SUM
         (".1..11.", ""),  # fields
+        (".00.", ""),  # Room
         (".50", "50"),  # £50
         ("5.", "5"),
         ("12.34", "1234"),
@@ -83,3 +94,30 @@ def kept(text):
 )
 def test_digits_among_letters_are_a_word(text, left):
     assert kept(text) == left
+
+
+def test_a_number_beside_ink_that_was_not_read_goes_to_review():
+    readings = (digit("1", 0, 0), digit("", 25, 0, width=45), digit("7", 75, 0), digit("5", 300, 0))
+    numbers = arrange(*leave_out_words(readings, NO_RULINGS, LayoutSettings()))
+    assert [(n.text, n.review, n.reason) for n in numbers] == [
+        ("1", True, "touching"),
+        ("7", True, "touching"),
+        ("5", False, ""),
+    ]
+
+
+def test_a_flat_5_beside_a_tall_6_is_one_number():
+    assert texts(digit("6", 0, 0), digit("5", 30, 22, width=36, height=18), digit("9", 80, 0)) == [(1, 1, "659")]
+
+
+@pytest.mark.parametrize(
+    ("line", "numbers"),
+    [
+        ((22, 0, 22, 100), ["1", "2"]),
+        ((16, 0, 30, 40), ["1", "2"]),  # skewed
+        ((22, 60, 22, 200), ["12"]),  # below them
+        ((90, 0, 90, 100), ["12"]),  # beside them
+    ],
+)
+def test_a_number_ends_at_an_upright_ruling(line, numbers):
+    assert [n.text for n in arrange(digit("1", 0, 0), digit("2", 25, 0), rulings=upright(line))] == numbers

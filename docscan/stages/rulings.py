@@ -1,0 +1,393 @@
+"""InkMask -> Unruled: ruled lines, tables, boxes and combs are found, kept as geometry, and taken out of the ink.
+
+Found on the page reduced by its darkest pixels: straight runs of ink, chained, so that a line may be skewed, bent or
+broken. Taken out at full size, column by column of each line: where the ink is as thick as the line usually is near by,
+it is the line; where it is thicker, a stroke crosses or touches it, and stays.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import InkMask, Rulings, Unruled
+from docscan.settings import ComponentSettings, RulingSettings
+from docscan.stages.components import digit_height, label
+
+_MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What the settings' lengths come to on one page."""
+
+    factor: int
+    """Page pixels to a pixel of the reduced page."""
+    unit: float
+    """Height of a digit, page pixels."""
+    settings: RulingSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lines:
+    """Lines of one direction in straight pieces, a row a piece; pieces of one line follow each other.
+
+    `along` runs with the lines, `across` from one line to the next; both in page pixels.
+    """
+
+    line: NDArray[np.intp]
+    start: NDArray[np.float64]
+    """Along."""
+    end: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    """Across, where along is 0."""
+    slope: NDArray[np.float64]
+    """Across over along."""
+    thickness: NDArray[np.float64]
+    """At most this: measured on the reduced page."""
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    def where(self, keep: NDArray[np.bool_]) -> Self:
+        return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))
+
+    def first(self) -> NDArray[np.intp]:
+        """The row of every line's first piece."""
+        return np.flatnonzero(np.diff(self.line, prepend=-1))
+
+    def last(self) -> NDArray[np.intp]:
+        return np.flatnonzero(np.diff(self.line, append=-1))
+
+    def ends(self) -> NDArray[np.float64]:
+        """(4, lines): along and across at the start of each line, along and across at its end."""
+        first, last = self.first(), self.last()
+        start, end = self.start[first], self.end[last]
+        before, after = self.offset[first] + self.slope[first] * start, self.offset[last] + self.slope[last] * end
+        return np.stack([start, before, end, after])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strips:
+    """The ink along pieces of lines, every piece laid level: (rows, pieces, columns)."""
+
+    ink: NDArray[np.uint8]
+    """0 or 1; the middle row is the middle of the line."""
+    inside: NDArray[np.bool_]
+    """(pieces, columns): False beyond the end of a piece."""
+    places: NDArray[np.intp]
+    """(pieces, columns): where on the flat page the middle row's pixels are."""
+    step: int
+    """From there to the next row."""
+
+    def on_page(self, pixels: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Flat places on the page of the pixels (rows, pieces, columns) that are True."""
+        middle = len(self.ink) // 2
+        # Row by row: np.nonzero over three axes takes four times as long.
+        return np.concatenate([self.places[row] + (k - middle) * self.step for k, row in enumerate(pixels)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measured:
+    """What in some strips is line, and what crosses it."""
+
+    line: NDArray[np.bool_]
+    """(rows, pieces, columns): the line's own ink."""
+    spared: NDArray[np.bool_]
+    """(rows, pieces, columns): ink in the line's place, or next to it, that belongs to strokes."""
+    thickness: NDArray[np.float64]
+    """(pieces,): the usual one."""
+
+
+def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettings) -> Unruled:
+    """Take ruled lines, grids, boxes and combs out of the ink; digits on, under or across a line keep their strokes.
+
+    A line is long, straight and thin; or it is the side of a box, held by other lines. A page without lines keeps its
+    ink as it is.
+    """
+    factor = max(1, round(min(ink.ink.shape) / settings.side_px))
+    small = _reduce(ink.ink, factor)
+    scale = _Scale(factor, _digit_height(small, factor, ink, size), settings)
+    rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
+    rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
+    if not len(rows) and not len(columns):
+        return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
+    rest = ink.ink.copy()
+    rows, spared_by_rows = _cut(ink.ink, rest, rows, scale, upright=False)
+    columns, spared_by_columns = _cut(ink.ink, rest, columns, scale, upright=True)
+    if len(spared_by_columns):  # where two rulings cross, each looks like a stroke to the other
+        by_row = np.zeros(rest.size, np.bool_)
+        by_row[spared_by_rows] = True
+        rest.reshape(-1)[spared_by_columns[by_row[spared_by_columns]]] = 0
+    return Unruled(InkMask(rest, ink.dpi), Rulings(*_segments(rows), *_segments(columns, upright=True)))
+
+
+def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Every factor x factor pixels become one: ink where any of them is, so that hairlines stay whole."""
+    height, width = (side // factor * factor for side in ink.shape)
+    rows = ink[0:height:factor, :width].copy()
+    for offset in range(1, factor):
+        np.bitwise_or(rows, ink[offset:height:factor, :width], out=rows)
+    small = rows[:, ::factor].copy()
+    for offset in range(1, factor):
+        np.bitwise_or(small, rows[:, offset::factor], out=small)
+    return small
+
+
+def _digit_height(small: NDArray[np.uint8], factor: int, ink: InkMask, size: ComponentSettings) -> float:
+    stats = label(small)[1][1:]  # row 0 is the paper
+    boxes = factor * stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    boxes[:, 2:] += boxes[:, :2]
+    height = digit_height(boxes, factor**2 * stats[:, cv2.CC_STAT_AREA], ink, size)
+    # A string whose digits all hang on one line is a single wide piece: its height is that of a digit and its line.
+    return height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max(initial=0)) / 2
+
+
+def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
+    """Whatever on the reduced page is long, straight and thin enough to be a line from left to right."""
+    settings, unit = scale.settings, scale.unit / scale.factor
+    if unit == 0:
+        return _no_lines()
+    if scale.factor == 1:  # a hairline askew leaves short runs only; reducing has thickened it already
+        small = cv2.dilate(small, np.ones((3, 1), np.uint8))
+    run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
+    runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
+    places = cv2.findNonZero(runs)
+    if places is None:
+        return _no_lines()
+    labels, stats = label(cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)))
+    left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
+    thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1)  # on a page all ink the paper has no width
+    thinnest = thickness - 1 + 1 / scale.factor  # the line may but touch the outermost pixels
+    keep = (width >= settings.min_side * unit) & (width >= settings.slenderness * thinnest)
+    keep &= (thickness <= settings.max_thickness * unit + 1) & (height <= settings.max_slope * width + thickness + 1)
+    keep[0] = False  # the paper
+    along, across = places.reshape(-1, 2).T
+    line = labels[across, along].astype(np.intp)
+    pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
+    ours = keep[line]
+    return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cuts:
+    """How lines are cut into pieces: (lines,) each, reduced pixels."""
+
+    left: NDArray[np.int32]
+    width: NDArray[np.int32]
+    pieces: NDArray[np.intp]
+
+
+def _no_lines() -> _Lines:
+    empty = np.zeros(0)
+    return _Lines(np.zeros(0, np.intp), empty, empty, empty, empty, empty)
+
+
+def _fit(
+    along: NDArray[np.int32], across: NDArray[np.int32], line: NDArray[np.intp], cuts: _Cuts, factor: int
+) -> _Lines:
+    """Straight pieces through the pixels (N,) of lines, by least squares; reduced pixels in, page pixels out."""
+    before = np.cumsum(cuts.pieces) - cuts.pieces
+    piece = before[line] + (along - cuts.left[line]) * cuts.pieces[line] // cuts.width[line]
+    total = int(cuts.pieces.sum())
+    x, y = (factor * (places + 0.5) - 0.5 for places in (along, across))
+    n, sum_x, sum_y, sum_xx, sum_xy = (np.bincount(piece, sums, total) for sums in (None, x, y, x * x, x * y))
+    n = np.maximum(n, 1)
+    slope = (n * sum_xy - sum_x * sum_y) / np.maximum(n * sum_xx - sum_x**2, 1)
+    of = np.repeat(np.arange(len(cuts.pieces)), cuts.pieces)
+    nth = np.arange(total) - before[of]
+    start, end = (
+        factor * np.asarray(cuts.left[of] + np.ceil(k * cuts.width[of] / cuts.pieces[of]), dtype=np.float64)
+        for k in (nth, nth + 1)
+    )
+    return _Lines(of, start, end - 1, (sum_y - slope * sum_x) / n, slope, n * factor**2 / (end - start))
+
+
+def _rulings_among(rows: _Lines, columns: _Lines, shape: tuple[int, ...], scale: _Scale) -> tuple[_Lines, _Lines]:
+    """The long lines, and the short ones that others hold at their ends; what nothing holds goes until all is held."""
+    if len(rows) * len(columns) > _MOST_PAIRS:
+        return rows.where(_long(rows, scale)), columns.where(_long(columns, scale))
+    firm_rows, firm_columns = np.ones(len(rows), np.bool_), np.ones(len(columns), np.bool_)
+    while True:
+        keep_rows, next_rows = _held(rows, columns, firm_columns, shape[1], scale)
+        keep_columns, next_columns = _held(columns, rows, firm_rows, shape[0], scale)
+        settled = np.array_equal(firm_rows, next_rows) and np.array_equal(firm_columns, next_columns)
+        if settled and keep_rows.all() and keep_columns.all():
+            return rows, columns
+        rows, firm_rows = rows.where(keep_rows), next_rows[keep_rows]
+        columns, firm_columns = columns.where(keep_columns), next_columns[keep_columns]
+
+
+def _long(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
+    """Which pieces are of lines long enough to need no other."""
+    start, before, end, after = lines.ends()
+    straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
+    long = straight & (end - start + 1 >= scale.settings.min_length * scale.unit)
+    return np.repeat(long, lines.last() - lines.first() + 1)
+
+
+def _held(
+    lines: _Lines, others: _Lines, firm: NDArray[np.bool_], length: int, scale: _Scale
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which pieces to keep, and which of them are of firm lines.
+
+    A firm line is long, or meets another at both ends, of which one may be the page's own end at 0 or `length`. One end
+    in the corner of a firm line is enough to stay: a box whose lid has faded is still a box. An L alone is a 7.
+    """
+    start, before, end, after = lines.ends()
+    straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
+    past, gap = scale.settings.overshoot * scale.unit, float(scale.factor)
+    at_start, at_end = _Reach(gap, past), _Reach(past, gap)
+    meets_start, corner_start = _meets(start, before, others, firm, at_start)
+    meets_end, corner_end = _meets(end, after, others, firm, at_end)
+    held = meets_start & (meets_end | (end >= length - 1 - gap)) | (start <= gap) & meets_end
+    count = lines.last() - lines.first() + 1
+    firm_ones = _long(lines, scale) | np.repeat(straight & held, count)
+    return firm_ones | np.repeat(straight & (corner_start | corner_end), count), firm_ones
+
+
+class _Reach(NamedTuple):
+    """How far before and after its end, along, a line may meet another; page pixels."""
+
+    before: float
+    after: float
+
+
+def _meets(
+    along: NDArray[np.float64], across: NDArray[np.float64], others: _Lines, firm: NDArray[np.bool_], reach: _Reach
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which ends (N,) meet one of the others, and which meet the end of a firm one."""
+    here, place = across[:, np.newaxis], along[:, np.newaxis]
+    half = others.thickness / 2
+    gap, past = sorted(reach)
+    crossing = others.offset + others.slope * here
+    near = (crossing >= place - reach.before - half) & (crossing <= place + reach.after + half)
+    near &= (here >= others.start - gap - half) & (here <= others.end + gap + half)
+    first, last = others.first(), others.last()
+    corner = (near & firm & (here <= others.start + past))[:, first].any(axis=1)
+    corner |= (near & firm & (here >= others.end - past))[:, last].any(axis=1)
+    return np.asarray(near.any(axis=1)), np.asarray(corner)
+
+
+def _segments(lines: _Lines, *, upright: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ends = lines.ends()[[1, 0, 3, 2] if upright else [0, 1, 2, 3]]
+    first = lines.first()
+    thickness = np.bincount(lines.line, lines.thickness)[lines.line[first]] / (lines.last() - first + 1)
+    return ends.T.astype(np.float32), thickness.astype(np.float32)
+
+
+def _cut(
+    ink: NDArray[np.uint8], rest: NDArray[np.uint8], lines: _Lines, scale: _Scale, *, upright: bool
+) -> tuple[_Lines, NDArray[np.intp]]:
+    """Take the lines out of `rest`: the lines that were, with their true thickness, and the flat places spared."""
+    reach = np.ceil(lines.thickness).astype(np.intp) + scale.factor // 2 + 2
+    # Pieces of like size are worked on together: one call to numpy for hundreds of box sides.
+    kinds = np.stack([np.ceil(2 * np.log2(reach)), np.ceil(np.log2(lines.end - lines.start + 1))])
+    thickness = np.zeros(len(lines))
+    spared = [np.zeros(0, np.intp)]
+    for kind in np.unique(kinds, axis=1).T:
+        alike = (kinds == kind[:, np.newaxis]).all(axis=0)
+        strips = _lay_level(ink, lines.where(alike), int(reach[alike].max()), upright=upright)
+        found = _measure(strips.ink, lines.thickness[alike], scale)
+        thickness[alike] = found.thickness
+        rest.reshape(-1)[strips.on_page(found.line)] = 0
+        spared.append(strips.on_page(found.spared))
+    return replace(lines, thickness=thickness), np.concatenate(spared)
+
+
+def _lay_level(ink: NDArray[np.uint8], lines: _Lines, reach: int, *, upright: bool) -> _Strips:
+    """The ink within `reach` of the lines, and a little beyond their ends."""
+    depth, length = ink.shape[::-1] if upright else ink.shape
+    step, stride = (1, ink.shape[1]) if upright else (ink.shape[1], 1)
+    beyond = reach // 2
+    start = np.maximum(lines.start.astype(np.intp) - beyond, 0)
+    end = np.minimum(lines.end.astype(np.intp) + beyond, length - 1)
+    along = start[:, np.newaxis] + np.arange(int((end - start).max()) + 1)
+    inside = along <= end[:, np.newaxis]
+    along = np.minimum(along, length - 1)
+    middle = np.rint(lines.offset[:, np.newaxis] + lines.slope[:, np.newaxis] * along).astype(np.intp)
+    places = middle * step + along * stride
+    strip = np.empty((2 * reach + 1, *places.shape), np.uint8)
+    flat = ink.reshape(-1)
+    at_border = middle.min() < reach or middle.max() >= depth - reach
+    for row, off in enumerate(range(-reach, reach + 1)):
+        np.take(flat, places + off * step, mode="clip", out=strip[row])
+        strip[row] &= inside & (middle + off >= 0) & (middle + off < depth) if at_border else inside  # 255 becomes 1
+    return _Strips(strip, inside, places, step)
+
+
+def _measure(ink: NDArray[np.uint8], thickest: NDArray[np.float64], scale: _Scale) -> _Measured:
+    """Tell lines' own ink from the strokes across them in strips (rows, pieces, columns); none is over `thickest`."""
+    settings = scale.settings
+    from_middle = np.abs(np.arange(len(ink)) - len(ink) // 2)[:, np.newaxis]
+    share = ink.sum(axis=2, dtype=np.int32) * (from_middle <= thickest / 2 + scale.factor)
+    on_line = (share > 0) & (share >= settings.row_share * share.max(axis=0))
+    runs, joined = _upright_runs(ink, on_line)
+    usual = _medians(runs[share.argmax(axis=0), np.arange(len(thickest))])
+    limit = usual + np.maximum(1, settings.slack * usual)
+    thick = np.asarray((joined & (runs > limit[:, np.newaxis])).any(axis=0))
+    strokes = _bridged(thick, (runs * joined).max(axis=0), usual, scale)
+    fringe = (share > 0) & (share >= settings.fringe_share * share.max(axis=0))
+    top, bottom = fringe.argmax(axis=0), len(ink) - 1 - fringe[::-1].argmax(axis=0)
+    out = 1 + settings.protrusion * (bottom - top + 1)
+    rows = np.arange(len(ink))[:, np.newaxis]
+    outside = (rows < top - out) | (rows > bottom + out)
+    strokes = _intervals_with(strokes, np.asarray((joined & outside[:, :, np.newaxis]).any(axis=0)))
+    line = joined & ~strokes
+    near = cv2.dilate(on_line.astype(np.uint8), np.ones((5, 1), np.uint8))
+    return _Measured(line, (ink > line) & near.view(np.bool_)[:, :, np.newaxis], usual)
+
+
+def _medians(runs: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """The median of every row's runs that are not 0; 0 where all are."""
+    ordered = np.sort(runs, axis=1)
+    none = (runs == 0).sum(axis=1)
+    middle = np.minimum((none + runs.shape[1]) // 2, runs.shape[1] - 1)
+    return np.asarray(ordered[np.arange(len(runs)), middle], dtype=np.float64)
+
+
+def _upright_runs(ink: NDArray[np.uint8], on_line: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """How long the upright run of ink is that each pixel is part of, and whether it meets the line."""
+    runs = np.empty(ink.shape, np.uint16)
+    joined = np.empty_like(ink)
+    length, met = np.zeros(ink.shape[1:], np.uint16), np.zeros_like(ink[0])
+    for row, pixels in enumerate(ink):
+        length = np.multiply(length + np.uint16(1), pixels, out=runs[row])
+        met = np.multiply(met | on_line[row][:, np.newaxis], pixels, out=joined[row])
+    for row in range(len(ink) - 2, -1, -1):
+        below = ink[row] & ink[row + 1]
+        np.maximum(runs[row], runs[row + 1] * below, out=runs[row])
+        np.maximum(joined[row], joined[row + 1] * below, out=joined[row])
+    return runs, joined.view(np.bool_)
+
+
+def _bridged(
+    strokes: NDArray[np.bool_], height: NDArray[np.uint16], usual: NDArray[np.float64], scale: _Scale
+) -> NDArray[np.bool_]:
+    """Columns (pieces, columns) of strokes, with those between two of them where the ink is a little too thick.
+
+    The base of a 2 that lies along the line shows in nothing else.
+    """
+    pieces, columns = strokes.shape
+    change = np.diff(strokes.astype(np.int8), axis=1, prepend=0, append=0).reshape(-1)
+    starts, ends = np.flatnonzero(change == 1), np.flatnonzero(change == -1)
+    left, right = ends[:-1], starts[1:]  # the gaps, on rows of columns + 1
+    piece = left // (columns + 1)
+    total = np.zeros((pieces, columns + 1))
+    np.cumsum(height, axis=1, out=total[:, 1:])
+    total = total.reshape(-1)
+    gap = (piece == right // (columns + 1)) & (right - left <= scale.settings.max_bridge * scale.unit)
+    left, right, piece = left[gap], right[gap], piece[gap]
+    thick = (total[right] - total[left]) / (right - left) >= usual[piece] + scale.settings.bridge_px
+    change[left[thick]] = change[right[thick]] = 0
+    return np.cumsum(change.reshape(pieces, columns + 1), axis=1)[:, :-1] > 0
+
+
+def _intervals_with(columns: NDArray[np.bool_], marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The intervals of True columns (pieces, columns) that hold at least one mark."""
+    begins = np.diff(columns, axis=1, prepend=False) & columns
+    number = np.cumsum(begins.reshape(-1)).reshape(columns.shape)
+    marked = np.bincount(number[columns & marks], minlength=int(number.max(initial=0)) + 1) > 0
+    return columns & marked[number]

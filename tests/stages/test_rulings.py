@@ -1,0 +1,333 @@
+import cv2
+import numpy as np
+import pytest
+
+from docscan.records import InkMask
+from docscan.settings import ComponentSettings, RulingSettings
+from docscan.stages.rulings import remove_rulings
+
+HEIGHT = 40  # of a digit
+LINE = 3  # thickness of a printed line
+PEN = 5
+
+
+def unruled(ink, settings=None):
+    return remove_rulings(InkMask(ink), ComponentSettings(), settings or RulingSettings())
+
+
+def paper(*, height=400, width=900, digits=8):
+    """A page with a row of zeros at the top, which say how high a digit is."""
+    ink = np.zeros((height, width), np.uint8)
+    for place in range(digits):
+        zero(ink, 20 + 50 * place, 20)
+    return ink
+
+
+def zero(ink, left, top):
+    cv2.ellipse(ink, (left + 12, top + HEIGHT // 2), (12, HEIGHT // 2 - 2), 0, 0, 360, 255, PEN)
+
+
+def one(ink, left, top, height=HEIGHT):
+    ink[top : top + height, left : left + PEN] = 255
+
+
+def two(ink, left, bottom):
+    """A 2 whose base ends on row `bottom`."""
+    points = [(left, bottom - 32), (left + 8, bottom - 40), (left + 20, bottom - 34), (left, bottom - 2)]
+    cv2.polylines(ink, [np.array(points)], isClosed=False, color=255, thickness=PEN)
+    ink[bottom - PEN + 1 : bottom + 1, left : left + 26] = 255
+
+
+def across(ink, row, left=10, right=880, thickness=LINE):
+    """A line whose middle is `row`; not cv2.line, whose thickness differs from version to version."""
+    ink[row - thickness // 2 : row - thickness // 2 + thickness, left : right + 1] = 255
+
+
+def down(ink, column, top, bottom, thickness=LINE):
+    across(ink.T, column, top, bottom, thickness)
+
+
+def box(ink, left, top, right, bottom):
+    for row in (top, bottom):
+        across(ink, row, left - LINE // 2, right + LINE // 2)
+    for column in (left, right):
+        down(ink, column, top, bottom)
+
+
+def larger(ink):
+    return cv2.resize(ink, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+
+
+def turned(ink, degrees):
+    height, width = ink.shape
+    warp = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    return cv2.threshold(cv2.warpAffine(ink, warp, (width, height)), 127, 255, cv2.THRESH_BINARY)[1]
+
+
+def heights_of_pieces(ink, below=80):
+    """Boxes' (left, height) of what is at least half a digit high, from row `below` on."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(ink[below:])
+    return sorted((int(left), int(high)) for left, _, _, high, _ in stats[1:count] if high >= HEIGHT / 2)
+
+
+def test_an_empty_page_has_no_rulings():
+    found = unruled(np.zeros((100, 80), np.uint8))
+    assert (found.rulings.horizontal.shape, found.rulings.vertical.shape) == ((0, 4), (0, 4))
+    assert not found.ink.ink.any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 2)])
+def test_a_page_of_hardly_any_pixels_is_a_page(shape):
+    assert unruled(np.full(shape, 255, np.uint8)).ink.ink.shape == shape
+
+
+def test_a_page_all_ink_is_no_ruling():
+    ink = np.full((400, 300), 255, np.uint8)
+    assert np.array_equal(unruled(ink).ink.ink, ink)
+
+
+def test_a_page_of_digits_alone_keeps_every_pixel():
+    ink = paper()
+    one(ink, 600, 20)
+    two(ink, 640, 60)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, ink)
+    assert len(found.rulings.horizontal) == len(found.rulings.vertical) == 0
+
+
+def test_the_ink_given_is_left_as_it_was():
+    ink = paper()
+    across(ink, 200)
+    before = ink.copy()
+    unruled(ink)
+    assert np.array_equal(ink, before)
+
+
+def test_a_ruling_goes_and_is_kept_as_geometry():
+    ink = paper()
+    clean = ink.copy()
+    across(ink, 200)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert found.rulings.horizontal == pytest.approx(np.array([[10, 200, 880, 200]]), abs=3)
+    assert found.rulings.horizontal_px.tolist() == [LINE]
+
+
+def test_an_upright_ruling_is_given_from_its_upper_end():
+    ink = paper()
+    down(ink, 700, 90, 380, thickness=5)
+    found = unruled(ink)
+    assert found.rulings.vertical == pytest.approx(np.array([[700, 90, 700, 380]]), abs=4)
+    assert found.rulings.vertical_px.tolist() == [5]
+
+
+def test_a_ruling_at_the_very_edge_goes():
+    ink = paper()
+    clean = ink.copy()
+    ink[-2:] = 255
+    ink[:, :3] = 255
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_a_1_beside_a_ruling_stays_a_1():
+    ink = paper()
+    one(ink, 60, 100)
+    clean = ink.copy()
+    down(ink, 50, 80, 390)
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_a_1_that_reaches_from_line_to_line_is_no_ruling():
+    ink = paper()
+    ink[200:244, 300:303] = 255
+    for row in (199, 244):
+        across(ink, row)
+    found = unruled(ink)
+    assert len(found.rulings.vertical) == 0
+    assert heights_of_pieces(found.ink.ink) == [(300, 48)]
+
+
+@pytest.mark.parametrize("length", [20, 40, 90, 130])
+def test_a_dash_or_fraction_bar_is_no_ruling(length):
+    ink = paper()
+    across(ink, 200, 300, 300 + length)
+    assert np.array_equal(unruled(ink).ink.ink, ink)
+
+
+def test_a_ruling_through_a_row_of_digits_leaves_them_whole_and_apart():
+    ink = paper()
+    for place in range(10):
+        zero(ink, 100 + 60 * place, 200)
+        one(ink, 140 + 60 * place, 200)
+    clean = ink.copy()
+    across(ink, 220)
+    rest = unruled(ink).ink.ink
+    assert heights_of_pieces(rest) == heights_of_pieces(clean)
+    assert np.count_nonzero(rest != clean) < 10 * LINE  # the corners between stroke and line
+
+
+def test_digits_of_a_number_that_hang_on_a_line_come_apart():
+    ink = paper()
+    for place in range(3):
+        one(ink, 300 + 30 * place, 160, height=42)
+    across(ink, 200)
+    assert heights_of_pieces(unruled(ink).ink.ink) == [(300, 42), (330, 42), (360, 42)]
+
+
+def test_the_base_of_a_2_that_lies_along_the_line_stays():
+    ink = paper()
+    two(ink, 300, 202)
+    base = np.s_[198:203, 300:326]
+    across(ink, 200)
+    rest = unruled(ink).ink.ink
+    assert rest[base].all()
+    assert [left for left, _ in heights_of_pieces(rest)] == pytest.approx([298], abs=2)
+
+
+def holes(ink):
+    """How many patches of paper the ink encloses."""
+    return cv2.connectedComponents(255 - ink, connectivity=4)[0] - 2
+
+
+@pytest.mark.parametrize("sunk", [1, 2, 3])
+def test_a_0_that_sinks_into_the_line_stays_closed(sunk):
+    ink = paper(digits=0)
+    for place in range(6):
+        zero(ink, 100 + 60 * place, 160 + sunk)
+    assert holes(ink) == 6
+    across(ink, 200, thickness=4)
+    assert holes(unruled(ink).ink.ink) == 6
+
+
+def test_a_base_that_is_hardly_thicker_than_the_line_stays():
+    ink = paper()
+    for left in (300, 318):
+        one(ink, left, 163)
+    ink[163:167, 300:323] = 255
+    ink[199:203, 300:323] = 255
+    across(ink, 200)
+    assert holes(unruled(ink).ink.ink) == holes(paper()) + 1
+
+
+def test_a_box_goes_and_the_digit_in_it_stays():
+    ink = paper()
+    zero(ink, 300, 200)
+    clean = ink.copy()
+    box(ink, 280, 190, 345, 254)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 2)
+
+
+def test_a_box_whose_lid_has_faded_goes_all_the_same():
+    ink = paper()
+    zero(ink, 300, 200)
+    clean = ink.copy()
+    box(ink, 280, 190, 345, 254)
+    ink[185:196, 284:342] = clean[185:196, 284:342]
+    assert heights_of_pieces(unruled(ink).ink.ink) == heights_of_pieces(clean)
+
+
+def test_a_comb_goes_and_the_digits_in_it_stay():
+    ink = paper()
+    for place in range(6):
+        zero(ink, 210 + 55 * place, 200)
+    clean = ink.copy()
+    box(ink, 195, 190, 525, 250)
+    for place in range(1, 6):
+        down(ink, 195 + 55 * place, 190, 250)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 7)
+
+
+@pytest.mark.parametrize("degrees", [-3, -1, 0, 2, 3])
+def test_a_skewed_grid_with_thin_and_thick_lines_goes(degrees):
+    ink = np.zeros((900, 900), np.uint8)
+    for row in range(9):
+        for column in range(9):
+            zero(ink, 140 + 72 * column, 136 + 72 * row)
+    clean = turned(ink, degrees)
+    for line in range(10):
+        thickness = 8 if line % 3 == 0 else 2
+        down(ink, 120 + 72 * line, 120, 768, thickness)
+        across(ink, 120 + 72 * line, 120, 768, thickness)
+    found = unruled(turned(ink, degrees))
+    assert heights_of_pieces(found.ink.ink, below=0) == heights_of_pieces(clean, below=0)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (10, 10)
+
+
+def test_a_grid_without_digits_is_found():
+    ink = np.zeros((500, 500), np.uint8)
+    for line in range(5):
+        across(ink, 50 + 100 * line, 50, 450)
+        down(ink, 50 + 100 * line, 50, 450)
+    found = unruled(ink)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (5, 5)
+    assert not found.ink.ink.any()
+
+
+def test_a_line_bent_by_the_lens_goes():
+    ink = paper(width=1200)
+    clean = ink.copy()
+    along = np.arange(20, 1180)
+    points = np.stack([along, 200 + 12 * np.sin(along / 400)], axis=1).round().astype(np.int32)
+    cv2.polylines(ink, [points], isClosed=False, color=255, thickness=LINE)
+    rest = unruled(ink).ink.ink
+    assert np.count_nonzero(rest != clean) < 20
+
+
+def test_a_grid_cut_off_by_the_edge_of_the_page_goes():
+    ink = paper()
+    clean = ink.copy()
+    across(ink, 330)
+    for column in range(10, 900, 87):
+        down(ink, column, 330, 399)
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_a_ragged_line_goes_without_leaving_1s_behind():
+    ink = paper()
+    clean = heights_of_pieces(ink)
+    across(ink, 206, thickness=13)
+    rng = np.random.default_rng(4)
+    for column in range(10, 880):
+        ink[200 + rng.integers(1, 12), column] = 0
+        ink[200 : 200 + rng.integers(0, 3), column] = 0
+    assert heights_of_pieces(unruled(ink).ink.ink) == clean
+    assert np.count_nonzero(unruled(ink).ink.ink[100:]) < 100
+
+
+def test_a_line_with_gaps_goes():
+    ink = paper()
+    clean = ink.copy()
+    for left in range(20, 860, 88):
+        across(ink, 200, left, left + 79)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert len(found.rulings.horizontal) == 1
+
+
+def test_a_double_line_goes():
+    ink = paper()
+    clean = ink.copy()
+    for row in (200, 206):
+        across(ink, row)
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_lines_are_found_whatever_the_resolution():
+    ink = paper()
+    zero(ink, 300, 200)
+    clean = larger(ink)
+    box(ink, 280, 190, 345, 254)
+    across(ink, 320)
+    found = unruled(larger(ink))
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (3, 2)
+    assert np.array_equal(found.ink.ink, clean)
+
+
+def test_rulings_with_columns_of_different_length_are_refused():
+    rulings = unruled(np.zeros((50, 50), np.uint8)).rulings
+    with pytest.raises(ValueError, match="1 horizontal segments, 0 thicknesses"):
+        type(rulings)(np.zeros((1, 4), np.float32), rulings.horizontal_px, rulings.vertical, rulings.vertical_px)
