@@ -79,8 +79,8 @@ class ComponentSettings:
 
     min_height: float = 0.35
     """Lower than this share of the page's digit height is a speck or a mark."""
-    max_height: float = 3.2
-    """Higher than this many digit heights is a drawing or a ruling."""
+    max_height: float = 4.5
+    """Higher than this many digit heights is a drawing or a ruling; a pen writes three times as high as small print."""
     max_aspect: float = 3.0
     """Wider than this many of its own heights is a dash or a ruling."""
     min_fill: float = 0.1
@@ -117,7 +117,7 @@ class LayoutSettings:
     """Neighbours share at least this part of the lower one's height."""
     max_height_ratio: float = 2.6
     """Neighbours are no more than this many times as high as each other: a flat 5 beside a tall 6."""
-    min_digit_share: float = 0.6
+    min_digit_share: float = 0.65
     """Where fewer than this share of three or more neighbours are digits, it is a word: the oo of Room are no 00."""
     beside_unread: float = 0.25
     """The chance that a number is whole where ink beside it was not read: two digits run together, a blot, a sign."""

@@ -71,6 +71,8 @@ def _next_digits(boxes: NDArray[np.int32], rulings: Rulings, settings: LayoutSet
 
 def _is_ruled_between(box: NDArray[np.int32], other: NDArray[np.int32], rulings: Rulings) -> bool:
     """True where an upright ruling passes between the middles of two neighbours, at the height of their own."""
+    if not len(rulings.vertical):
+        return False  # most pages: half of this stage's time
     level = (max(box[1], other[1]) + min(box[3], other[3])) / 2
     x, top, x_below, bottom = rulings.vertical.T
     at_level = x + (x_below - x) * (level - top) / np.maximum(bottom - top, 1)
