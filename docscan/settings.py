@@ -20,7 +20,7 @@ class BinariseSettings:
     method: Literal["local", "otsu"] = "local"
     """`local`: a threshold that follows the light. `otsu`: one threshold for the page."""
     side_px: int = 600
-    """The paper is judged on a page reduced to about this short side: 4 x for A4 at 300 dpi."""
+    """Polarity and paper are judged on a page reduced to about this short side: 4 x for A4 at 300 dpi."""
     windows_per_side: float = 24
     """The paper window is this part of the short side (9 mm of A4): wider than any pen stroke."""
     min_window_px: int = 15

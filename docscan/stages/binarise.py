@@ -13,29 +13,39 @@ from numpy.typing import NDArray
 from docscan.records import InkMask, Page
 from docscan.settings import BinariseSettings
 
-_POLARITY_SIDE_PX = 600  # the polarity is judged on a page reduced to about this short side
-_NEIGHBOURHOOD_PX = 41  # wider than a digit there
+_NEIGHBOURHOOD_PX = 41  # on the reduced page: wider than a digit
 _GAUSSIAN_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
 def binarise(page: Page, settings: BinariseSettings) -> InkMask:
     """Separate ink from paper; a blank page gives an empty mask, light ink on a dark page is turned round first."""
-    gray = cv2.bitwise_not(page.gray) if is_light_on_dark(page.gray) else page.gray
-    ink = _otsu(gray) if settings.method == "otsu" else _local(gray, settings)
+    gray, small = page.gray, reduced(page.gray, settings)
+    if is_light_on_dark(small):
+        gray, small = cv2.bitwise_not(gray), cv2.bitwise_not(small)
+    ink = _otsu(gray) if settings.method == "otsu" else _local(gray, small, settings)
     return InkMask(ink, page.dpi)
 
 
-def is_light_on_dark(gray: NDArray[np.uint8]) -> bool:
-    """True where a (H, W) page is light ink on dark paper.
+def reduced(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """A (H, W) page shrunk by the whole number that brings its short side nearest to `side_px`."""
+    factor = _factor(gray, settings)
+    size = max(1, gray.shape[1] // factor), max(1, gray.shape[0] // factor)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def is_light_on_dark(small: NDArray[np.uint8]) -> bool:
+    """True where a reduced page (h, w) is light ink on dark paper.
 
     Ink is the minority wherever it is, so brightness around its local mean leans away from the ink: the sign of the
     third moment tells. Not the share of dark pixels: a sheet photographed on a dark table is mostly dark.
     """
-    factor = max(1, round(min(gray.shape) / _POLARITY_SIDE_PX))
-    size = max(1, gray.shape[1] // factor), max(1, gray.shape[0] // factor)
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    deviation = small - cv2.blur(small, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX))
+    brightness = small.astype(np.float32)
+    deviation = brightness - cv2.blur(brightness, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX))
     return float(np.mean(deviation * deviation * deviation)) > 0
+
+
+def _factor(gray: NDArray[np.uint8], settings: BinariseSettings) -> int:
+    return max(1, round(float(min(gray.shape)) / settings.side_px))
 
 
 def _otsu(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -44,21 +54,17 @@ def _otsu(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(ink, dtype=np.uint8)
 
 
-def _local(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+def _local(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
     height, width = gray.shape
-    factor = max(1, round(min(height, width) / settings.side_px))
-    size = max(1, width // factor), max(1, height // factor)
-    threshold = _threshold(gray, size, factor, settings)
+    threshold = _threshold(gray, small, settings)
     # The threshold varies slowly: made small, then stretched over the page, it costs a fifth of full-size box filters.
     stretched = cv2.resize(threshold, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.compare(gray, stretched, cv2.CMP_LT), dtype=np.uint8)
 
 
-def _threshold(
-    gray: NDArray[np.uint8], size: tuple[int, int], factor: int, settings: BinariseSettings
-) -> NDArray[np.uint8]:
+def _threshold(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
     """The darkest paper at every point of the reduced page: (h, w) uint8; darker is ink."""
-    small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    factor, size = _factor(gray, settings), small.shape[::-1]
     # Averaging would thin the darkness of a fine stroke; its darkest pixel tells how dark its ink is.
     darkest = cv2.resize(cv2.erode(gray, np.ones((factor, factor))), size, interpolation=cv2.INTER_NEAREST)
     window = max(settings.min_window_px, round(min(size) / settings.windows_per_side)) | 1

@@ -1,5 +1,6 @@
 """Components -> Glyphs: candidate digits, with the pieces of a broken one joined."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,7 +48,7 @@ def _stacked_pieces(components: Components, settings: GlyphSettings) -> list[tup
 def _ink_of(components: Components, pieces: list[int], box: NDArray[np.int32]) -> NDArray[np.uint8]:
     left, top, right, bottom = box
     labels = components.labels[top:bottom, left:right]
-    own = labels == components.ids[pieces[0]]
+    own = cv2.compare(labels, int(components.ids[pieces[0]]), cv2.CMP_EQ)
     for piece in pieces[1:]:
-        own |= labels == components.ids[piece]
-    return np.where(own, np.uint8(255), np.uint8(0))
+        own |= cv2.compare(labels, int(components.ids[piece]), cv2.CMP_EQ)
+    return np.asarray(own, dtype=np.uint8)
