@@ -1,4 +1,4 @@
-"""The shapes people give each digit, as pen strokes: the project's own drawings, no data set.
+"""The shapes people give each digit, as pen strokes: the project's own drawings, no data set (letters.py: the others).
 
 A drawing is the points the pen passes, in hundredths of the digit's height: x to the right, y down from the top.
 A smooth curve runs through them; `!` marks a corner, `|` lifts the pen.
@@ -101,7 +101,8 @@ _DRAWINGS: dict[int, tuple[tuple[str, float, str], ...]] = {
 }
 
 
-def _parse(drawing: str) -> tuple[NDArray[np.float64], ...]:
+def read_drawing(drawing: str) -> tuple[NDArray[np.float64], ...]:
+    """The strokes of a drawing in this module's notation, each (N, 2): x, y, with 1 for a digit's height."""
     strokes = []
     for stroke in drawing.split("|"):
         points = []
@@ -113,7 +114,7 @@ def _parse(drawing: str) -> tuple[NDArray[np.float64], ...]:
 
 
 ALLOGRAPHS = {
-    digit: tuple(Allograph(name, usual, _parse(drawing)) for name, usual, drawing in drawings)
+    digit: tuple(Allograph(name, usual, read_drawing(drawing)) for name, usual, drawing in drawings)
     for digit, drawings in _DRAWINGS.items()
 }
 """Digit -> its shapes."""

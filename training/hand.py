@@ -1,6 +1,6 @@
 """A digit and a writer -> ink: pen strokes varied as a hand varies. Every draw comes from a numpy Generator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -50,7 +50,7 @@ class Writer:
         """A hand out of many."""
         sloppiness = np.exp(rng.normal(0, 0.4))
         return cls(
-            shapes=tuple(_choose(digit, rng) for digit in range(10)),
+            shapes=tuple(choose_shape(ALLOGRAPHS[digit], rng) for digit in range(10)),
             habits=sloppiness * rng.normal(0, 0.03, (10, 2, 2 * WAVES)),
             slant=float(np.clip(rng.normal(0.12, 0.17), -0.3, 0.55)),
             aspect=float(np.exp(rng.normal(0.05, 0.16))),
@@ -83,26 +83,36 @@ class Writer:
 
 def draw_digit(digit: int, writer: Writer, rng: np.random.Generator, height_px: float) -> NDArray[np.uint8]:
     """One digit by one hand: gray strokes (h, w) uint8, 255 = ink, cut to the ink; about `height_px` tall."""
-    shape = writer.shapes[digit] if rng.random() >= writer.strays else _choose(digit, rng)
+    shape = writer.shapes[digit] if rng.random() >= writer.strays else choose_shape(ALLOGRAPHS[digit], rng)
+    return draw_shape(shape, writer.habits[digit], writer, rng, height_px)
+
+
+def draw_shape(
+    shape: Allograph, habit: NDArray[np.float64], writer: Writer, rng: np.random.Generator, unit_px: float
+) -> NDArray[np.uint8]:
+    """One shape by one hand, bent by its `habit` (2, 2 * WAVES): strokes as `draw_digit` gives them.
+
+    `unit_px` is about the length of a drawing's unit: the height of a digit.
+    """
     turn = np.radians(rng.normal(0, 3))
     slant = writer.slant + rng.normal(0, 0.03)
     aspect = writer.aspect * np.exp(rng.normal(0, 0.05))
-    size = height_px * np.exp(rng.normal(0, 0.035))
+    size = unit_px * np.exp(rng.normal(0, 0.035))
     upright = np.array([[aspect, -slant], [0, 1]])
     matrix = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ upright
-    habit = writer.habits[digit] + rng.normal(0, writer.jitter, writer.habits[digit].shape)
+    bends = habit + rng.normal(0, writer.jitter, habit.shape)
     paths, widths = [], []
     for stroke in shape.strokes:
         points = stroke + rng.normal(0, writer.jitter, stroke.shape) * _free(stroke)[:, np.newaxis]
         points = points + rng.normal(0, writer.jitter * 0.7, 2)
         path = _with_ends(_rounded(_curve(points), writer.haste), rng.normal(0, writer.ends, 2))
-        paths.append(_bend(path, habit) @ matrix.T)
+        paths.append(_bend(path, bends) @ matrix.T)
         widths.append(writer.pen_width * size * _pressure(len(path), writer, rng))
     return _render(paths, widths)
 
 
-def _choose(digit: int, rng: np.random.Generator) -> Allograph:
-    shapes = ALLOGRAPHS[digit]
+def choose_shape(shapes: Sequence[Allograph], rng: np.random.Generator) -> Allograph:
+    """One of the shapes, each as often as hands use it."""
     usual = np.array([shape.usual for shape in shapes])
     return shapes[int(rng.choice(len(shapes), p=usual / usual.sum()))]
 
@@ -188,8 +198,9 @@ def _pressure(count: int, writer: Writer, rng: np.random.Generator) -> NDArray[n
     if rng.random() < writer.pressure:  # a pen that lands and leaves in motion
         widths *= np.clip(0.4 + np.minimum(along * rng.uniform(4, 20), (1 - along) * rng.uniform(3, 12)), 0.4, 1)
     if rng.random() < writer.skips:
-        start = rng.integers(count)
-        widths[start : start + int(rng.integers(1, 4))] = 0
+        start, length = rng.integers(count), int(rng.integers(1, 4))
+        if length < count - 1:  # a dot is never lost
+            widths[start : start + length] = 0
     return np.asarray(widths)
 
 
