@@ -6,11 +6,12 @@ training/train.py does this by itself where Keras runs on TensorFlow.
 """
 
 import argparse
+import json
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import onnx
@@ -19,11 +20,13 @@ from onnxruntime import InferenceSession
 
 from docscan.stages.classify import FORMAT, LABELS, load_model
 from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
+from training.acceptance import PAGES_SEED, drawn_pages, measure_pages, thresholds
 from training.augment import through_normalise
-from training.calibrate import fit_temperature
-from training.data import Digits, Mnist, load_mnist
+from training.data import Digits, load_mnist
 from training.network import fold
+from training.pages import DrawnPage
 
+ORIGIN_FILE = "digits.json"
 OPSET = 17
 AGREEMENT_CROPS = 1000
 PAGE_THRESHOLD = 110.0  # gray level that cuts ink from paper where a crop stands for one of a page
@@ -37,30 +40,47 @@ class Origin:
     training_data: str
     recipe: str
     """The command line that trains it again."""
+    temperature: float
+    """Fitted on held-out crops."""
+
+    def write(self, out: Path) -> None:
+        """Beside digits.keras, so that it can be exported later and elsewhere."""
+        (out / ORIGIN_FILE).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, out: Path) -> Self:
+        """What `write` wrote."""
+        return cls(**json.loads((out / ORIGIN_FILE).read_text(encoding="utf-8")))
 
 
-def ship(model: Any, mnist: Mnist, out: Path, origin: Origin) -> None:
-    """Calibrate on the writers held out, prove the export, measure the file, and write digits.onnx into `out`."""
-    temperature = fit_temperature(logits_of(model, mnist.validation.images), mnist.validation.labels)
+def ship(model: Any, test: Digits, out: Path, origin: Origin, pages: Iterable[DrawnPage]) -> None:
+    """Prove the export, measure the file on digits it was not trained on, and write digits.onnx into `out`.
+
+    How sure a number must be for `--max-error` is measured on the drawn `pages`, whose digits nobody trained on.
+    """
     proto = convert(model)
-    crops = mnist.test.images[:AGREEMENT_CROPS]
+    crops = test.images[:AGREEMENT_CROPS]
     print(f"Keras and ONNX Runtime agree on {len(crops)} crops to {prove_agreement(model, proto, crops):.1e}")
     shipped = out / "digits.onnx"
-    metadata = contract(temperature, origin)
-    write_model(proto, metadata | {"docscan.accuracy": "not measured"}, shipped)
-    accuracy = measure(shipped, mnist.test)
-    write_model(proto, metadata | {"docscan.accuracy": accuracy}, shipped)
-    print(f"{shipped.name}: {shipped.stat().st_size / 1e6:.2f} MB, temperature {temperature}")
+    metadata = contract(origin)
+    write_model(proto, metadata, shipped)
+    measured = measure_pages(pages, load_model(shipped))
+    accuracy, enough = measure(shipped, test), thresholds(measured.judged)
+    metadata |= {"docscan.accuracy": accuracy, "docscan.thresholds": json.dumps(enough)}
+    write_model(proto, metadata, shipped)
+    print(f"{shipped.name}: {shipped.stat().st_size / 1e6:.2f} MB, temperature {origin.temperature}")
     print(accuracy)
+    print(f"drawn pages: {len(measured.judged)} numbers, digit accuracy {measured.score.digit_accuracy:.2%}")
+    print(f"wrong numbers allowed -> how sure a number must be: {enough}")
 
 
-def contract(temperature: float, origin: Origin) -> dict[str, str]:
+def contract(origin: Origin) -> dict[str, str]:
     """The metadata of a model file: what docscan checks, then where the model came from."""
     return {
         "docscan.format": FORMAT,
         "docscan.crop": CROP_CONTRACT,
         "docscan.labels": LABELS,
-        "docscan.temperature": repr(temperature),
+        "docscan.temperature": repr(origin.temperature),
         "docscan.training_data": origin.training_data,
         "docscan.recipe": origin.recipe,
         "docscan.commit": commit(),
@@ -68,12 +88,12 @@ def contract(temperature: float, origin: Origin) -> dict[str, str]:
 
 
 def measure(path: Path, test: Digits) -> str:
-    """Accuracy of a model file on MNIST's test digits, as they are and as crops of a page would be."""
+    """Accuracy of a model file on test digits, MNIST's in training, as they are and as crops of a page would be."""
     model = load_model(path)
     pages = np.array([through_normalise(image, PAGE_THRESHOLD) for image in test.images])
     as_is, as_page = (model.probabilities(crops).argmax(axis=1) for crops in (test.images, pages))
     return (
-        f"MNIST test {np.mean(as_is == test.labels):.2%} of {len(test)}, "
+        f"test digits {np.mean(as_is == test.labels):.2%} of {len(test)}, "
         f"{np.mean(as_page == test.labels):.2%} thresholded and through docscan's normalise"
     )
 
@@ -170,15 +190,14 @@ def commit() -> str:
 def main() -> None:
     """Export the digits.keras of a folder into the same folder."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, help="the folder of digits.keras; digits.onnx goes there")
+    parser.add_argument("out", type=Path, help=f"the folder of digits.keras and {ORIGIN_FILE}; digits.onnx goes there")
     parser.add_argument("--data", type=Path, help="folder of MNIST's idx files, or its parent; else Keras fetches them")
-    parser.add_argument("--training-data", default="unknown", help="as training printed it, for the metadata")
-    parser.add_argument("--recipe", default="unknown", help="as training printed it, for the metadata")
     options = parser.parse_args()
     import keras
 
     model = keras.saving.load_model(options.out / "digits.keras")
-    ship(model, load_mnist(options.data), options.out, Origin(options.training_data, options.recipe))
+    mnist = load_mnist(options.data)
+    ship(model, mnist.test, options.out, Origin.read(options.out), drawn_pages(mnist.validation, PAGES_SEED))
 
 
 if __name__ == "__main__":

@@ -1,38 +1,48 @@
-"""Digits -> docscan/models/digits.onnx, in one command, from nothing.
+"""Ink of every hand -> docscan/models/digits.onnx, in one command, from nothing.
 
     python -m training.train --data ../shared/data --out docscan/models
 
-Keras 3 on any backend (KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made
-elsewhere (training/export.py). Without --data, MNIST is fetched through keras.datasets.
+The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by
+share and bent anew every time they are shown (mixture.py). Keras 3 on any backend (KERAS_BACKEND=jax or torch); the
+export at the end needs TensorFlow and can be made elsewhere (export.py). Without --data, MNIST is fetched through
+keras.datasets and the other sets are done without; what a model was trained on stands in its metadata.
 """
 
 import argparse
+import dataclasses
+import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from docscan.stages.normalise import FIELD_PX
-from training.augment import Augmentation, augment, through_normalise
-from training.data import MNIST_LICENCE, Digits, Mnist, load_mnist
+from training.acceptance import PAGES_A_KIND, PAGES_SEED, drawn_pages
+from training.augment import Augmentation
+from training.calibrate import calibrate
+from training.crops import Stock, cut_to_ink, main_pieces
+from training.data import Digits
 from training.export import Origin, as_input, logits_of, ship
-from training.hand import Writer, draw_digit
+from training.finetune import finetune
+from training.fonts import CACHE
+from training.mixture import CHUNK, Pool, direct, draw_pages, shown
 from training.network import build_network
+from training.stocks import Split, load_stocks
 
-BATCH = 128
-PEAK_RATE = 2e-3
-WEIGHT_DECAY = 0.02
-WARM_UP = 0.05  # of all steps
-AVERAGED_SHARE = 0.04  # the weights shipped are a running mean over about this share of the steps
+BATCH = 256
+PEAK_RATE = 3e-3
+WEIGHT_DECAY = 0.03
+WARM_UP = 0.04  # of all steps
+AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
-EPOCHS = 20
-DRAWN = 15_000  # digits of our own drawing beside MNIST's 55,000
-DRAWN_PER_HAND = 30
-DRAWN_HEIGHT_PX = (22.0, 80.0)  # 150 dpi and small hands to 400 dpi and large ones
-DRAWN_STREAM = 1  # keeps these random numbers apart from those of the batches
+CHUNKS = 366  # of 32,768 crops: 12 million shown; 20 million read the held-out sets no better
+PAGES = 2000
+VALIDATION_PAGES = 200
+SHARES = {"mnist": 0.44, "pages": 0.37, "others": 0.06, "cheques": 0.09, "small sets": 0.04}
+OTHERS = ("drawn letters", "printed others")  # whole, for a page breaks an i in two
+SMALL = ("semeion", "optdigits", "printed photo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +51,16 @@ class Recipe:
 
     data: Path | None
     out: Path
-    epochs: int = EPOCHS
+    fonts: Path | None = CACHE
+    chunks: int = CHUNKS
+    pages: int = PAGES
     seed: int = 1
-    limit: int | None = None
+    jobs: int = 1
 
     def command(self) -> str:
         """The command line that trains this again; paths are left to the reader."""
-        limit = f" --limit {self.limit}" if self.limit else ""
-        return f"python -m training.train --epochs {self.epochs} --seed {self.seed}{limit}"
+        printed = "" if self.fonts is not None else " --no-fonts"
+        return f"python -m training.train --chunks {self.chunks} --pages {self.pages} --seed {self.seed}{printed}"
 
 
 def train(recipe: Recipe) -> None:
@@ -56,123 +68,130 @@ def train(recipe: Recipe) -> None:
     import keras
 
     keras.utils.set_random_seed(recipe.seed)
-    mnist = limited(load_mnist(recipe.data), recipe.limit)
-    drawn = drawn_digits(min(DRAWN, len(mnist.train)), recipe.seed)
-    model = fit(joined(mnist.train, drawn), mnist.validation, recipe)
+    split, pools, judged = prepare(recipe)
+    model = fit(pools, {"held-out writers": split.mnist.validation, "held-out pages": judged}, recipe)
+    settled = calibrate(logits_of(model, judged.images), judged.labels)
+    lean_from_none(model, settled.none_bias)
+    print(f"temperature {settled.temperature}, logit of none lowered by {settled.none_bias}")
     recipe.out.mkdir(parents=True, exist_ok=True)
     model.save(recipe.out / "digits.keras")
-    origin = Origin(f"MNIST {len(mnist.train)} crops ({MNIST_LICENCE}), drawn {len(drawn)} crops", recipe.command())
+    origin = Origin(described(split.train), recipe.command(), settled.temperature)
+    origin.write(recipe.out)
     if keras.backend.backend() == "tensorflow":
-        ship(model, mnist, recipe.out, origin)
+        pages_a_kind = max(1, PAGES_A_KIND * recipe.pages // PAGES)
+        pages_read = drawn_pages(split.mnist.validation, PAGES_SEED, pages_a_kind)
+        ship(model, split.mnist.test, recipe.out, origin, pages_read)
     else:
         print("Export it where TensorFlow is: KERAS_BACKEND=tensorflow python -m training.export OUT --data DATA")
-        print(f'  --training-data "{origin.training_data}" --recipe "{origin.recipe}"')
 
 
-def drawn_digits(count: int, seed: int) -> Digits:
-    """Digits of the project's own drawing, as crops of a page: the shapes that MNIST's American hands lack."""
-    rng = np.random.default_rng([seed, DRAWN_STREAM])
-    crops = np.empty((count, FIELD_PX, FIELD_PX), np.uint8)
-    labels = rng.integers(0, 10, count)
-    for index, label in enumerate(labels):
-        if index % DRAWN_PER_HAND == 0:
-            writer = Writer.random(rng)
-        strokes = draw_digit(int(label), writer, rng, rng.uniform(*DRAWN_HEIGHT_PX))
-        crops[index] = through_normalise(strokes, rng.uniform(60, 180))
-    return Digits(crops, labels)
+def prepare(recipe: Recipe) -> tuple[Split, list[Pool], Digits]:
+    """The stocks, the pools the network is shown, and the page crops of held-out sources it is judged on."""
+    split = load_stocks(recipe.data, recipe.fonts)
+    pages = draw_pages(as_written(split.train), recipe.pages, 1, recipe.jobs)
+    validation_pages = max(2, VALIDATION_PAGES * recipe.pages // PAGES)
+    judged = draw_pages(as_written(split.validation), validation_pages, 2, recipe.jobs)
+    pools = [
+        Pool("mnist", split.mnist.train, SHARES["mnist"], Augmentation(page_share=0.25)),
+        Pool("pages", pages, SHARES["pages"], Augmentation(page_share=0.3)),
+    ]
+    for name, members in (("others", OTHERS), ("cheques", ("cheques",)), ("small sets", SMALL)):
+        stocks = [stock for stock in split.train if stock.name in members]
+        if stocks:
+            pools.append(Pool(name, direct(stocks), SHARES[name], Augmentation(page_share=0.4)))
+    print(", ".join(f"{pool.name} {len(pool.crops):,} crops" for pool in pools), flush=True)
+    return split, pools, judged
 
 
-def joined(first: Digits, second: Digits) -> Digits:
-    """The crops of both, one after the other."""
-    return Digits(np.concatenate([first.images, second.images]), np.concatenate([first.labels, second.labels]))
+def as_written(stocks: Sequence[Stock]) -> list[Stock]:
+    """The stocks as a page holds them: a cheque's digits without the crumbs of its security print."""
+    return [
+        dataclasses.replace(stock, inks=[cut_to_ink(main_pieces(ink)) for ink in stock.inks])
+        if stock.name == "cheques"
+        else stock
+        for stock in stocks
+    ]
 
 
-def fit(digits: Digits, validation: Digits, recipe: Recipe) -> Any:
-    """The network trained on augmented crops, its weights averaged over the last steps."""
-    import keras
-
-    batches = _batches(digits, recipe.seed)
-    steps = recipe.epochs * len(batches)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, warmup_target=PEAK_RATE, warmup_steps=round(WARM_UP * steps)
-    )
-    averaging = 1 - 1 / max(2.0, AVERAGED_SHARE * steps)
-    optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, use_ema=True, ema_momentum=averaging)
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model = build_network()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimiser, loss, metrics=["sparse_categorical_accuracy"])
-    print(f"{model.count_params():,} parameters, {steps:,} steps of {BATCH} crops")
-    report = keras.callbacks.LambdaCallback(on_epoch_end=_reporter(model, validation))
-    model.fit(batches, epochs=recipe.epochs, verbose=0, callbacks=[report])
-    optimiser.finalize_variable_values(model.trainable_variables)
-    for index in range(min(REFRESH_BATCHES, len(batches))):
-        model(batches[index][0], training=True)
+def fit(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe) -> Any:
+    """The network trained on the mixture, its weights averaged over the last chunks."""
+    model, averaged = _compiled(recipe), []
+    print(f"{model.count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
+    started = time.perf_counter()
+    last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
+    for number, last in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
+        history = model.fit(as_input(last.images), last.labels, batch_size=BATCH, shuffle=False, verbose=0)
+        if number > (1 - AVERAGED_SHARE) * recipe.chunks:
+            averaged.append(model.get_weights())
+        if number % max(1, recipe.chunks // 20) == 0:
+            loss, seconds = history.history["loss"][0], time.perf_counter() - started
+            print(
+                f"{number}/{recipe.chunks}: loss {loss:.4f}, {accuracies(model, judged)}, {seconds:.0f} s", flush=True
+            )
     trained = build_network()  # without the optimiser's state, which would treble the file
-    trained.set_weights(model.get_weights())
-    print(f"averaged weights: {_accuracies(trained, validation)} on the writers held out")
+    trained.set_weights([np.mean(weights, axis=0) for weights in zip(*averaged, strict=True)])
+    for first in range(0, min(len(last), REFRESH_BATCHES * BATCH), BATCH):
+        trained(as_input(last.images[first : first + BATCH]), training=True)
+    print(f"averaged weights: {accuracies(trained, judged)}", flush=True)
     return trained
 
 
-def limited(mnist: Mnist, count: int | None) -> Mnist:
-    """The first `count` crops of each part: a smoke test rather than a training."""
-    if count is None:
-        return mnist
-    return Mnist(*(part.where(slice(count)) for part in (mnist.train, mnist.validation, mnist.test)))
-
-
-def _batches(digits: Digits, seed: int) -> Any:
-    """A keras.utils.PyDataset of freshly augmented batches, a new order every epoch."""
+def _compiled(recipe: Recipe) -> Any:
     import keras
 
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(workers=1, use_multiprocessing=False)
-            self.rng = np.random.default_rng(seed)
-            self.order = self.rng.permutation(len(digits))
-
-        def __len__(self) -> int:
-            return max(1, len(digits) // BATCH)
-
-        def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-            taken = self.order[index * BATCH : (index + 1) * BATCH]
-            return as_input(augment(digits.images[taken], self.rng, Augmentation())), digits.labels[taken]
-
-        def on_epoch_end(self) -> None:
-            self.order = self.rng.permutation(len(digits))
-
-    return Batches()
+    steps = recipe.chunks * (CHUNK // BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps, warmup_target=PEAK_RATE, warmup_steps=round(WARM_UP * steps)
+    )
+    # Not use_ema: under JAX, Keras 3.15 gives the optimiser and the model one buffer and XLA refuses it.
+    optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
+    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model = build_network()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimiser, loss, steps_per_execution=16)
+    return model
 
 
-def _reporter(model: Any, validation: Digits) -> Any:
-    started = time.perf_counter()
-
-    def report(epoch: int, logs: dict[str, float]) -> None:
-        seconds = time.perf_counter() - started
-        accuracies = _accuracies(model, validation)
-        print(
-            f"epoch {epoch + 1}: loss {logs['loss']:.4f}, {accuracies} on the writers held out, {seconds:.0f} s",
-            flush=True,
-        )
-
-    return report
+def lean_from_none(model: Any, bias: float) -> None:
+    """Lower the logit of "not a digit": a digit lost costs more than a blot a person looks at."""
+    weights, biases = model.get_layer("logits").get_weights()
+    biases[-1] -= bias
+    model.get_layer("logits").set_weights([weights, biases])
 
 
-def _accuracies(model: Any, digits: Digits) -> str:
-    accuracy = np.mean(logits_of(model, digits.images).argmax(axis=1) == digits.labels)
-    return f"{accuracy:.2%}"
+def accuracies(model: Any, judged: dict[str, Digits]) -> str:
+    """Of each set of crops, how many are read right."""
+    return ", ".join(
+        f"{name} {np.mean(logits_of(model, digits.images).argmax(axis=1) == digits.labels):.2%}"
+        for name, digits in judged.items()
+    )
+
+
+def described(stocks: Sequence[Stock]) -> str:
+    """What was trained on, for the metadata."""
+    return ", ".join(f"{stock.name} {len(stock.labels)}" for stock in stocks)
 
 
 def main() -> None:
     """Train from the command line."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Train the shipped model anew.")
-    parser.add_argument("--data", type=Path, help="folder of MNIST's idx files, or its parent; else Keras fetches them")
+    parser.add_argument("--data", type=Path, help="the folder with mnist/ and train/, or of MNIST's idx files alone")
     parser.add_argument("--out", type=Path, required=True, help="folder for digits.onnx and digits.keras")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"passes over the digits ({EPOCHS})")
+    parser.add_argument("--fonts", type=Path, default=CACHE, help=f"where fetched fonts are kept ({CACHE})")
+    parser.add_argument("--no-fonts", action="store_true", help="do without printed digits; needs no network")
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help=f"of {CHUNK} crops to show ({CHUNKS})")
+    parser.add_argument("--pages", type=int, default=PAGES, help=f"to draw ({PAGES})")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and augmentation (1)")
-    parser.add_argument("--limit", type=int, help="use only this many digits: a smoke test")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that draw and bend (1)")
+    parser.add_argument("--from", type=Path, dest="start", help="a digits.keras to fine-tune on the crops of --data")
     options = parser.parse_args()
-    train(Recipe(options.data, options.out, options.epochs, options.seed, options.limit))
+    if options.start is not None:
+        if options.data is None:
+            parser.error("--from needs --data: a folder of crops in folders 0 to 9 and other")
+        raise SystemExit(finetune(options.start, options.data, options.out, seed=options.seed))
+    fonts = None if options.no_fonts else options.fonts
+    train(Recipe(options.data, options.out, fonts, options.chunks, options.pages, options.seed, options.jobs))
 
 
 if __name__ == "__main__":

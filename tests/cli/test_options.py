@@ -70,6 +70,7 @@ def test_the_command_line_beats_the_environment_beats_the_file(
         ("[review]\nmin_confidense = 1", "[review] unknown setting 'min_confidense'; did you mean 'min_confidence'?"),
         ('[review]\nmin_confidence = "high"', "[review] min_confidence is 'high'; expected a number"),
         ("[review]\nmin_confidence = 2", "min_confidence is 2; expected 0 to 1"),
+        ("[review]\nmax_error = 1", "max_error is 1; expected a share such as 0.001"),
         ('jobs = "two"', "Invalid value for '--jobs'"),
         ("jobs = ", "docscan.toml is not TOML"),
     ],
@@ -92,6 +93,20 @@ def test_settings_of_the_file_reach_the_pages_and_the_command_line_wins(docscan:
     assert "1 number, 1 to review" in strict.stderr
     lenient = docscan("run", "a.png", "-o", "out", "-c", "strict.toml", "--min-confidence", "0", "--jobs", "1")
     assert "1 number, 0 to review" in lenient.stderr
+
+
+def test_an_error_rate_takes_the_place_of_a_confidence_and_the_other_way_round(
+    docscan: Docscan, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(png(["17"]))
+    (tmp_path / "never.toml").write_text("[review]\nmax_error = 1e-9\n")  # less than any model was measured for
+    (tmp_path / "always.toml").write_text("[review]\nmin_confidence = 0\n")
+    strict = docscan("run", "a.png", "-o", "out", "-c", "never.toml", "--jobs", "1")
+    assert "1 number, 1 to review" in strict.stderr
+    lenient = docscan("run", "a.png", "-o", "out", "-c", "never.toml", "--min-confidence", "0", "--jobs", "1")
+    assert "1 number, 0 to review" in lenient.stderr
+    bought = docscan("run", "a.png", "-o", "out", "-c", "always.toml", "--max-error", "1e-9", "--jobs", "1")
+    assert "1 number, 1 to review" in bought.stderr
 
 
 def test_one_file_serves_all_commands(docscan: Docscan, tmp_path: Path) -> None:

@@ -137,6 +137,12 @@ def test_an_output_folder_in_use_is_6(docscan: Docscan, scans: Path, tmp_path: P
         (["--encoding", "utf-9"], "encoding 'utf-9' is unknown"),
         (["--dpi", "1"], "dpi is 1.0"),
         (["--frobnicate"], "No such option: --frobnicate"),
+        (["--max-error", "1.5"], "Invalid value for '--max-error'"),
+        (["--max-error", "1"], "max_error is 1.0; expected a share such as 0.001, one wrong in a thousand"),
+        (
+            ["--max-error", "0.001", "--min-confidence", "0.9"],
+            "--min-confidence and --max-error both say what goes to review: give one of them",
+        ),
     ],
 )
 def test_wrong_usage_is_2(docscan: Docscan, scans: Path, arguments: list[str], words: str) -> None:

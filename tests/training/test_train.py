@@ -1,4 +1,4 @@
-import subprocess
+import re
 import sys
 from pathlib import Path
 
@@ -7,11 +7,14 @@ import pytest
 
 from docscan.errors import ModelError
 from docscan.stages.classify import SHIPPED, load_model
+from training import mixture, stocks
+from training.crops import Stock
 from training.data import MNIST_FILES
 from training.network import build_network, fold
 
 pytest.importorskip("tensorflow")
 export = pytest.importorskip("training.export")
+train = pytest.importorskip("training.train")
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.training
 
@@ -24,25 +27,64 @@ def mnist_folder():
     return folder
 
 
-def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path):
-    command = [
-        "-m",
-        "training.train",
-        "--data",
-        str(mnist_folder),
-        "--out",
-        str(tmp_path),
-        "--epochs",
-        "1",
-        "--limit",
-        "640",
-    ]
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "Keras and ONNX Runtime agree on 640 crops" in done.stdout
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
+def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, monkeypatch, capsys):
+    # The whole recipe with few hands and few crops: in this process, where that can be said.
+    for module, name, few in (
+        (stocks, "DRAWN_WRITERS", 60),
+        (stocks, "LETTER_WRITERS", 12),
+        (mixture, "CHUNK", 8192),
+        (train, "CHUNK", 8192),
+    ):
+        monkeypatch.setattr(module, name, few)
+    options = ["--chunks", "1", "--pages", "4", "--no-fonts"]
+    command = ["train", "--data", str(mnist_folder), "--out", str(tmp_path), *options]
+    monkeypatch.setattr(sys, "argv", command)
+    train.main()
+    printed = capsys.readouterr().out
+    assert "cheques 3,677 crops, small sets 5,565 crops" in printed
+    assert "Keras and ONNX Runtime agree on 1000 crops" in printed
+    assert re.search(r"averaged weights: held-out writers [\d.]+%, held-out pages [\d.]+%", printed)
     model = load_model(tmp_path / "digits.onnx")
     assert model.probabilities(np.zeros((3, 28, 28), np.uint8)).shape == (3, 11)
-    assert (tmp_path / "digits.keras").is_file()
+    metadata = model.session.get_modelmeta().custom_metadata_map
+    assert metadata["docscan.recipe"] == "python -m training.train --chunks 1 --pages 4 --seed 1 --no-fonts"
+    assert metadata["docscan.training_data"].startswith("mnist 54908, drawn 1200, drawn letters ")
+    assert float(re.search(r"test digits ([\d.]+)%", metadata["docscan.accuracy"])[1]) > 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.json", "digits.keras", "digits.onnx"]
+
+
+def test_with_mnist_alone_the_other_sets_are_done_without(mnist_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(stocks, "DRAWN_WRITERS", 12)
+    monkeypatch.setattr(stocks, "LETTER_WRITERS", 12)
+    split, pools, judged = train.prepare(train.Recipe(mnist_folder / "mnist", tmp_path, fonts=None, pages=2))
+    assert [pool.name for pool in pools] == ["mnist", "pages", "others"]
+    assert len(pools[0].crops) == len(split.mnist.train)
+    assert set(judged.labels) == set(range(11))
+
+
+def test_a_cheque_is_drawn_without_the_crumbs_of_its_security_print():
+    ink = np.zeros((50, 40), np.uint8)
+    ink[5:45, 5:13] = 255
+    ink[20:23, 30:33] = 255
+    cheques, others = train.as_written([Stock(name, [ink], np.array([1]), 0.1) for name in ("cheques", "drawn")])
+    assert cheques.inks[0].shape == (40, 8)
+    assert others.inks[0].shape == (50, 40)
+
+
+def test_leaning_from_none_lowers_its_logit_and_no_other():
+    model = build_network()
+    crops = np.random.default_rng(0).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+    before = export.logits_of(model, crops)
+    train.lean_from_none(model, 0.5)
+    after = export.logits_of(model, crops)
+    assert after - before == pytest.approx(np.tile([0.0] * 10 + [-0.5], (4, 1)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("fonts", "ending"), [(Path("fonts"), "--seed 3"), (None, "--seed 3 --no-fonts")])
+def test_the_recipe_is_the_command_without_its_paths(fonts, ending):
+    recipe = train.Recipe(Path("data"), Path("out"), fonts, chunks=7, pages=9, seed=3, jobs=2)
+    assert recipe.command() == f"python -m training.train --chunks 7 --pages 9 {ending}"
 
 
 def test_the_folded_network_computes_the_same():

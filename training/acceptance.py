@@ -1,0 +1,121 @@
+"""Drawn pages -> how sure a number must be for at most one in so many of those accepted to be wrong.
+
+Whole pages through docscan's own method, so what segmentation gets wrong counts as well: a 1 lost beside a 7, two
+digits run together, a word read as a number. The pages are drawn with digits nobody trained on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.pipeline import read_page
+from docscan.records import Glyphs, Page
+from docscan.scoring import Judged, ReadNumber, Score, TrueNumber, score_page
+from docscan.settings import Settings
+from docscan.stages.binarise import binarise
+from docscan.stages.classify import DigitModel
+from docscan.stages.components import find_components
+from docscan.stages.glyphs import cut_glyphs
+from docscan.stages.normalise import normalise_all
+from docscan.stages.rulings import remove_rulings
+from training.calibrate import threshold_for
+from training.data import Digits
+from training.pages import KINDS, DrawnPage, crop_source, draw_page
+
+ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
+PAGES_A_KIND = 8
+PAGES_SEED = 3
+NOT_READ_YET = ("comb", "touching")  # docscan neither joins the cells of a comb nor cuts touching digits
+MATCH = 0.6  # a glyph is a digit of the truth if their boxes agree by this share (IoU)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What was read on drawn pages."""
+
+    score: Score
+    judged: tuple[Judged, ...]
+    """Every number read, right or wrong."""
+
+
+def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KIND) -> Iterable[DrawnPage]:
+    """Pages of every kind docscan reads: half written with `digits`, where there are any, half by drawn hands."""
+    source = crop_source(digits.images, digits.labels) if digits is not None else None
+    for kind in sorted(set(KINDS) - set(NOT_READ_YET)):
+        for number in range(pages_a_kind):
+            rng = np.random.default_rng((seed, sorted(KINDS).index(kind), number))
+            yield draw_page(kind, rng, digits_source=source if number % 2 else None)
+
+
+def gray_of(page: DrawnPage) -> NDArray[np.uint8]:
+    """A drawn page as the decoder would give it: (H, W) uint8."""
+    image = cv2.cvtColor(page.image, cv2.COLOR_RGB2GRAY) if page.image.ndim == 3 else page.image
+    return np.asarray(image, dtype=np.uint8)
+
+
+def measure_pages(pages: Iterable[DrawnPage], model: DigitModel) -> Measured:
+    """Read drawn pages and hold them against what was drawn."""
+    total = Score()
+    judged: list[Judged] = []
+    for page in pages:
+        result = read_page(Page(gray_of(page), float(page.dpi)), model, Settings())
+        truth = [
+            TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
+            for number in page.numbers
+        ]
+        read = [
+            ReadNumber(n.text, n.box.left, n.box.top, n.box.width, n.box.height, n.confidence, n.review)
+            for n in result.numbers
+        ]
+        score, each = score_page(truth, read)
+        total += score
+        judged += each
+    return Measured(total, tuple(judged))
+
+
+def thresholds(judged: Sequence[Judged], errors: Sequence[float] = ERRORS) -> dict[str, float]:
+    """Share of wrong numbers allowed -> the least confidence to accept a number with.
+
+    An error that no confidence keeps within, or that too few numbers were measured for, is left out.
+    """
+    confidences = np.array([one.confidence for one in judged], dtype=np.float64)
+    right = np.array([one.right for one in judged], dtype=np.bool_)
+    found = {}
+    for error in errors:
+        least = threshold_for(confidences, right, error)
+        # Fewer than 1 / error numbers say nothing of one in 1 / error.
+        if np.count_nonzero(confidences >= least) >= 1 / error:
+            found[f"{error:g}"] = least
+    return found
+
+
+def page_crops_of(pages: Iterable[DrawnPage]) -> Digits:
+    """The crops docscan's stages cut from drawn pages, with the digit each is; what matches none is left out."""
+    crops, labels = [], []
+    for page in pages:
+        glyphs = glyphs_of(Page(gray_of(page), float(page.dpi)))
+        digits = [digit for number in page.numbers for digit in number.digits]
+        truth = np.array([digit.box for digit in digits], dtype=np.float64).reshape(-1, 4)
+        for box, ink in zip(glyphs.boxes, glyphs.inks, strict=True):
+            agreement = _agreement(box.astype(np.float64), truth)
+            if len(agreement) and agreement.max() >= MATCH:
+                crops.append(ink)
+                labels.append(int(digits[int(agreement.argmax())].text))
+    return Digits(normalise_all(crops), np.array(labels, dtype=np.int64))
+
+
+def glyphs_of(page: Page) -> Glyphs:
+    """The first half of docscan's method: what it would ask the classifier about."""
+    settings = Settings()
+    unruled = remove_rulings(binarise(page, settings.binarise), settings.components, settings.rulings)
+    return cut_glyphs(find_components(unruled.ink, settings.components), settings.components, settings.glyphs)
+
+
+def _agreement(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    shared = np.clip(sides, 0, None).prod(axis=1)
+    areas = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1)
+    return np.asarray(shared / np.maximum(areas - shared, 1e-9))
