@@ -22,6 +22,7 @@ from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.normalise import normalise_all
 from docscan.stages.rulings import remove_rulings
 from training.calibrate import threshold_for
+from training.crops import MATCH
 from training.data import Digits
 from training.pages import KINDS, DrawnPage, crop_source, draw_page
 
@@ -29,7 +30,6 @@ ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 PAGES_A_KIND = 8
 PAGES_SEED = 3
 NOT_READ_YET = ("comb", "touching")  # docscan neither joins the cells of a comb nor cuts touching digits
-MATCH = 0.6  # a glyph is a digit of the truth if their boxes agree by this share (IoU)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,17 +94,32 @@ def thresholds(judged: Sequence[Judged], errors: Sequence[float] = ERRORS) -> di
 
 def page_crops_of(pages: Iterable[DrawnPage]) -> Digits:
     """The crops docscan's stages cut from drawn pages, with the digit each is; what matches none is left out."""
-    crops, labels = [], []
+    inks: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
     for page in pages:
         glyphs = glyphs_of(Page(gray_of(page), float(page.dpi)))
         digits = [digit for number in page.numbers for digit in number.digits]
-        truth = np.array([digit.box for digit in digits], dtype=np.float64).reshape(-1, 4)
-        for box, ink in zip(glyphs.boxes, glyphs.inks, strict=True):
-            agreement = _agreement(box.astype(np.float64), truth)
-            if len(agreement) and agreement.max() >= MATCH:
-                crops.append(ink)
-                labels.append(int(digits[int(agreement.argmax())].text))
-    return Digits(normalise_all(crops), np.array(labels, dtype=np.int64))
+        truth = np.array([digit.box for digit in digits], dtype=np.int64).reshape(-1, 4)
+        for glyph, digit in matching(glyphs.boxes.astype(np.int64), truth):
+            inks.append(glyphs.inks[glyph])
+            labels.append(int(digits[digit].text))
+    return Digits(normalise_all(inks), np.array(labels, dtype=np.int64))
+
+
+def matching(found: NDArray[np.int64], truth: NDArray[np.int64], at_least: float = MATCH) -> NDArray[np.intp]:
+    """Which boxes (N, 4) are which of (M, 4): pairs (P, 2) of rows that overlap by `at_least` of their union.
+
+    Above one half no box can have two partners.
+    """
+    low = np.maximum(found[:, np.newaxis, :2], truth[np.newaxis, :, :2])
+    high = np.minimum(found[:, np.newaxis, 2:], truth[np.newaxis, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    areas = _areas(found)[:, np.newaxis] + _areas(truth)
+    return np.argwhere(shared >= at_least * np.maximum(areas - shared, 1))
+
+
+def _areas(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
 
 
 def glyphs_of(page: Page) -> Glyphs:
@@ -112,10 +127,3 @@ def glyphs_of(page: Page) -> Glyphs:
     settings = Settings()
     unruled = remove_rulings(binarise(page, settings.binarise), settings.components, settings.rulings)
     return cut_glyphs(find_components(unruled.ink, settings.components), settings.components, settings.glyphs)
-
-
-def _agreement(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    shared = np.clip(sides, 0, None).prod(axis=1)
-    areas = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1)
-    return np.asarray(shared / np.maximum(areas - shared, 1e-9))

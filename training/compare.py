@@ -14,29 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from docscan.records import NOT_A_DIGIT, Page
-from docscan.settings import Settings
-from docscan.stages.binarise import binarise
+from docscan.records import NOT_A_DIGIT
 from docscan.stages.classify import SHIPPED, load_model
-from docscan.stages.components import find_components
-from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.normalise import FIELD_PX, normalise_all
+from training.acceptance import page_crops_of
 from training.augment import through_normalise
 from training.calibrate import Judged
-from training.crops import MATCH, labelled_boxes
+from training.crops import labelled_boxes
 from training.data import Digits, Mnist, load_mnist
 from training.evaluate import SURE, Bar, Rows, load_bars
 from training.export import LARGEST_DIFFERENCE, OPSET, as_input
 from training.hand import Writer, draw_digit
 from training.network import build_network
-from training.pages import KINDS, DrawnPage, crop_source, draw_page
+from training.pages import KINDS, crop_source, draw_page
 from training.report import (
     Curve,
     judged,
@@ -394,39 +390,10 @@ def page_digits(test: Digits, pages_a_kind: int, seed: int) -> PageDigits:
     for number, kind in enumerate(KINDS):
         for page_number in range(pages_a_kind):
             page = draw_page(kind, np.random.default_rng([seed, number, page_number]), digits_source=source)
-            parts.append(cut_from(page))
+            parts.append(page_crops_of([page]))
             written += sum(len(found.digits) for found in page.numbers)
     images = np.concatenate([part.images for part in parts])
     return PageDigits(Digits(images, np.concatenate([part.labels for part in parts])), written)
-
-
-def cut_from(page: DrawnPage) -> Digits:
-    """The digits of a drawn page that docscan cuts as they were written: glyph and truth overlap enough to be one."""
-    gray = page.image if page.image.ndim == 2 else cv2.cvtColor(page.image, cv2.COLOR_RGB2GRAY)
-    settings = Settings()
-    ink = binarise(Page(np.asarray(gray, dtype=np.uint8), float(page.dpi)), settings.binarise)
-    glyphs = cut_glyphs(find_components(ink, settings.components), settings.components, settings.glyphs)
-    digits = [digit for number in page.numbers for digit in number.digits]
-    truth = np.array([digit.box for digit in digits], dtype=np.int64).reshape(-1, 4)
-    matches = matching(glyphs.boxes.astype(np.int64), truth)
-    labels = np.array([int(digit.text) for digit in digits], dtype=np.int64)
-    return Digits(normalise_all([glyphs.inks[glyph] for glyph in matches[:, 0]]), labels[matches[:, 1]])
-
-
-def matching(found: NDArray[np.int64], truth: NDArray[np.int64], at_least: float = MATCH) -> NDArray[np.intp]:
-    """Which boxes (N, 4) are which of (M, 4): pairs (P, 2) of rows that overlap by `at_least` of their union.
-
-    Above one half no box can have two partners.
-    """
-    low = np.maximum(found[:, np.newaxis, :2], truth[np.newaxis, :, :2])
-    high = np.minimum(found[:, np.newaxis, 2:], truth[np.newaxis, :, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = _areas(found)[:, np.newaxis] + _areas(truth)
-    return np.argwhere(shared >= at_least * np.maximum(areas - shared, 1))
-
-
-def _areas(boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
 
 
 def table(lines: Sequence[Row], bars: Sequence[Bar]) -> str:

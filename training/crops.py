@@ -195,9 +195,9 @@ def _read_back(
     column = np.clip((boxes[:, 0] + boxes[:, 2]) // 2 // cells.pitch_px, 0, COLUMNS - 1)
     row = np.clip((boxes[:, 1] + boxes[:, 3]) // 2 // cells.pitch_px, 0, ROWS - 1)
     cell = row * COLUMNS + column
-    agreement = _agreement(boxes, cells.boxes[cell])
+    agreed = _agreement(boxes, cells.boxes[cell])
     is_none = cells.labels[cell] == NOT_A_DIGIT
-    whole, piece = agreement >= np.where(is_none, ALL_OF_IT, MATCH), agreement < FRAGMENT
+    whole, piece = agreed >= np.where(is_none, ALL_OF_IT, MATCH), agreed < FRAGMENT
     labels = np.where(whole, cells.labels[cell], NOT_A_DIGIT)
     # A piece of a 1 is a 1, an upright piece looks like one, and a piece of what is none may be anything.
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T

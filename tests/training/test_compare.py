@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from docscan.records import NOT_A_DIGIT
+from training import acceptance
 from training.data import Digits
 from training.layouts import Sheet
 from training.pages import draw_page
@@ -39,12 +40,12 @@ def reads_the_corner(crops):
 def test_boxes_match_where_they_overlap_by_three_quarters():
     found = np.array([[0, 0, 10, 20], [50, 0, 60, 20], [0, 0, 10, 8]])
     truth = np.array([[100, 0, 110, 20], [0, 1, 10, 20], [50, 0, 60, 12]])
-    assert compare.matching(found, truth).tolist() == [[0, 1]]
+    assert acceptance.matching(found, truth).tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize(("found", "truth"), [(0, 0), (0, 2), (2, 0)])
 def test_no_boxes_match_none(found, truth):
-    pairs = compare.matching(np.ones((found, 4), np.int64), np.ones((truth, 4), np.int64))
+    pairs = acceptance.matching(np.ones((found, 4), np.int64), np.ones((truth, 4), np.int64))
     assert pairs.shape == (0, 2)
 
 
@@ -56,7 +57,7 @@ def test_digits_are_cut_from_a_page_with_their_labels():
 
     sheet = Sheet(width=80, height=50, margin=5, digit=4.5)
     page = draw_page("clean", np.random.default_rng(4), dpi=200, sheet=sheet, digits_source=source)
-    cut = compare.cut_from(page)
+    cut = acceptance.page_crops_of([page])
     written = "".join(number.text for number in page.numbers)
     assert sorted(cut.labels.tolist()) == sorted(map(int, written))
     widths = (cut.images > 127).any(axis=1).sum(axis=1)
