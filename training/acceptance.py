@@ -44,9 +44,9 @@ class Measured:
 def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KIND) -> Iterable[DrawnPage]:
     """Pages of every kind docscan reads: half written with `digits`, where there are any, half by drawn hands."""
     source = crop_source(digits.images, digits.labels) if digits is not None else None
-    for kind in sorted(set(KINDS) - set(NOT_READ_YET)):
-        for number in range(pages_a_kind):
-            rng = np.random.default_rng((seed, sorted(KINDS).index(kind), number))
+    for place, kind in enumerate(sorted(KINDS)):
+        for number in range(pages_a_kind if kind not in NOT_READ_YET else 0):
+            rng = np.random.default_rng((seed, place, number))
             yield draw_page(kind, rng, digits_source=source if number % 2 else None)
 
 

@@ -159,7 +159,7 @@ def _disc(radius: int) -> NDArray[np.uint8]:
 
 
 def _spoil(darkness: NDArray[np.float32], height_px: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Darkness 0..1 -> a gray page: uneven pen and light, rulings, blur, grain, JPEG."""
+    """Darkness 0..1 -> a gray page: uneven pen and light, blur, grain, JPEG."""
     shape = darkness.shape
     pen = 1 - rng.uniform(0, 0.5) * _clouds(shape, 0.4 * height_px, rng)
     darkness = darkness * pen

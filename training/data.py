@@ -14,8 +14,7 @@ MNIST_FILES = {
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-"""File -> MD5, as the authors published them."""
-MNIST_LICENCE = "CC BY-SA 3.0, Yann LeCun and Corinna Cortes"
+"""File -> MD5, as the authors published them. CC BY-SA 3.0, Yann LeCun and Corinna Cortes."""
 WRITERS_FILE = "qmnist-train-labels.tsv.gz"  # BSD, facebookresearch/qmnist
 WRITER_COLUMN = 2
 VALIDATION_SHARE = 12  # one writer in twelve

@@ -5,7 +5,6 @@ developing (even rows) is kept apart from the half that counts (`--rows odd`).
 """
 
 import argparse
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,9 +37,9 @@ class Bar:
 
 
 def load_bars(folder: Path, rows: Rows = "all") -> list[Bar]:
-    """Every set of issue and evaluation, with the accuracy to reach."""
+    """Every set that is never trained on, and the accuracy to reach on it; `rows` of those for evaluation only."""
     evaluation = folder / "evaluation"
-    usps = np.load(io.BytesIO((evaluation / "usps.npz").read_bytes()))
+    usps = np.load(evaluation / "usps.npz")
     is_test = usps["is_test"].astype(bool)
     letters = np.load(evaluation / "chars74k_hnd_letters_64.npz")
     letter_rows = np.array([letter not in LOOKALIKES for letter in letters["labels"].astype(str)])

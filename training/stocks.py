@@ -134,11 +134,11 @@ def _mnist_stocks(mnist: Mnist) -> _Pair:
 
 def drawn_stocks(seed: int, writers: int = 60) -> list[Stock]:
     """Digits and letters of the project's own drawing alone: they need no data and no network."""
-    return [_hands("drawn", seed, writers), _spellers(seed, max(1, writers // 4))]
+    return [_hands(seed, writers), _spellers(seed, max(1, writers // 4))]
 
 
 def _drawn(seed: int) -> _Pair:
-    return [_hands("drawn", seed + 1, DRAWN_WRITERS)], [_hands("drawn", seed + 2, DRAWN_WRITERS // 12)]
+    return [_hands(seed + 1, DRAWN_WRITERS)], [_hands(seed + 2, DRAWN_WRITERS // 12)]
 
 
 def _letters(seed: int) -> _Pair:
@@ -155,7 +155,7 @@ def _spellers(seed: int, writers: int) -> Stock:
     return Stock("drawn letters", inks, np.full(len(inks), NOT_A_DIGIT, np.int64), share=0.14)
 
 
-def _hands(name: str, seed: int, writers: int) -> Stock:
+def _hands(seed: int, writers: int) -> Stock:
     rng = np.random.default_rng(seed)
     inks, labels = [], []
     for _ in range(writers):
@@ -163,7 +163,7 @@ def _hands(name: str, seed: int, writers: int) -> Stock:
         for place in range(DRAWN_PER_WRITER):
             inks.append(cut_to_ink(draw_digit(place % 10, writer, rng, DRAWN_HEIGHT_PX)))
             labels.append(place % 10)
-    return Stock(name, inks, np.array(labels, dtype=np.int64), share=0.2)
+    return Stock("drawn", inks, np.array(labels, dtype=np.int64), share=0.2)
 
 
 def _fonts(cache: Path) -> _Pair:
