@@ -71,6 +71,16 @@ class RulingSettings:
     """Between two strokes no further apart than this, the line is looked at more closely:"""
     bridge_px: float = 0.6
     """ink thicker than the line by this many pixels on average belongs to the strokes, such as the base of a 2."""
+    frame_zone: float = 0.6
+    """A picture cut out along the lines of its cell has them no further from its edge than this,"""
+    frame_share: float = 0.55
+    """along this share of the edge,"""
+    frame_piece: float = 0.25
+    """or, a piece that comes in from the corner, this share;"""
+    frame_thickness: float = 0.3
+    """thinner than this,"""
+    frame_length: float = 1.4
+    """and off the picture or at least this long: a 1 at the end of a tight string is as long as a digit."""
 
 
 @dataclass(frozen=True, slots=True)

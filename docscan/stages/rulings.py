@@ -5,6 +5,7 @@ broken. Taken out at full size, column by column of each line: where the ink is 
 it is the line; where it is thicker, a stroke crosses or touches it, and stays.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple, Self
 
@@ -112,6 +113,8 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     scale = _Scale(factor, _digit_height(small, factor, ink, size), settings)
     rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
+    rows = _united(rows, *_frame(small, rows, scale, upright=False))
+    columns = _united(columns, *_frame(cv2.transpose(small), columns, scale, upright=True))
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     rest = ink.ink.copy()
@@ -169,6 +172,58 @@ def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
     pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
     ours = keep[line]
     return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)
+
+
+def _frame(small: NDArray[np.uint8], known: _Lines, scale: _Scale, *, upright: bool) -> Iterator[_Lines]:
+    """The lines along the upper and lower edge of a picture that was cut out along them: faint, broken, never long.
+
+    Thin ink along most of the edge, that runs off the picture or on past a digit's length: a picture of one tight
+    string has a 1 there too, from end to end of its digits and no further. Or, of upright lines, which look like a 1,
+    a piece that comes in from the corner. `known` are the lines found so far.
+    """
+    settings, unit = scale.settings, scale.unit / scale.factor
+    depth, length = small.shape
+    zone = max(1, min(round(settings.frame_zone * unit), depth // 3))
+    tall = np.ones((max(3, round(settings.frame_thickness * unit) | 1), 1), np.uint8)
+    middles = known.offset + known.slope * (known.start + known.end) / 2
+    for flip in (False, True):
+        from_edge = scale.factor * depth - middles if flip else middles
+        edge = (small[::-1] if flip else small)[: zone + len(tall)]
+        edge = (edge > cv2.morphologyEx(edge, cv2.MORPH_OPEN, tall, borderValue=0))[: zone + 1]
+        covered = (edge[:-1] | edge[1:]).mean(axis=1)  # a line that leans a little is in one row or in the next
+        if not covered.any() or (from_edge <= zone * scale.factor).any():
+            continue
+        row = int(covered.argmax())
+        pieces = [(0, length - 1)]
+        if covered[row] < settings.frame_share:
+            row = int(covered[: (zone + 1) // 2].argmax())
+            pieces = _from_corners(edge[row : row + 2].any(axis=0), settings.frame_piece) if upright else []
+        for first, last in pieces:
+            sparse = np.flatnonzero(edge[:, first : last + 1].mean(axis=1) < covered[row] / 2)
+            band = slice(sparse[sparse < row].max(initial=-1) + 1, sparse[sparse > row + 1].min(initial=zone + 1))
+            across, along = np.nonzero(edge[band, first : last + 1])
+            across, along = across + band.start, along + first
+            start, end = int(along.min()), int(along.max())
+            if start <= 1 or end >= length - 2 or end - start >= settings.frame_length * unit:
+                cuts = _Cuts(np.array([start], np.int32), np.array([end - start + 1], np.int32), np.ones(1, np.intp))
+                places = (depth - 1 - across if flip else across).astype(np.int32)
+                yield _fit(along.astype(np.int32), places, np.zeros(len(along), np.intp), cuts, scale.factor)
+
+
+def _from_corners(ink: NDArray[np.bool_], share: float) -> list[tuple[int, int]]:
+    """First and last place of the runs of ink (length,) that come in from either end, over `share` of the length."""
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], ink.astype(np.int8), [0]])))
+    runs = [(int(start), int(end) - 1) for start, end in zip(ends[::2], ends[1::2], strict=True)]
+    at_end = [run for run in runs if run[0] <= 1 or run[1] >= len(ink) - 2]
+    return [run for run in at_end if run[1] - run[0] >= share * len(ink)]
+
+
+def _united(*parts: _Lines) -> _Lines:
+    """The lines of all parts, numbered anew."""
+    counts = np.cumsum([0, *(int(part.line.max(initial=-1)) + 1 for part in parts)])
+    columns = {column.name: np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(_Lines)}
+    columns["line"] = np.concatenate([part.line + count for part, count in zip(parts, counts, strict=False)])
+    return _Lines(**columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -331,3 +331,37 @@ def test_rulings_with_columns_of_different_length_are_refused():
     rulings = unruled(np.zeros((50, 50), np.uint8)).rulings
     with pytest.raises(ValueError, match="1 horizontal segments, 0 thicknesses"):
         type(rulings)(np.zeros((1, 4), np.float32), rulings.horizontal_px, rulings.vertical, rulings.vertical_px)
+
+
+def cell(*, height=100, width=200):
+    """A picture cut out along the lines of its cell, with two zeros in it."""
+    ink = np.zeros((height, width), np.uint8)
+    zero(ink, 60, 30)
+    zero(ink, 100, 30)
+    return ink
+
+
+@pytest.mark.parametrize(("top", "bottom", "column"), [(0, 99, 190), (5, 95, 8), (0, 40, 195), (70, 99, 3)], ids=str)
+def test_the_line_of_a_cell_goes_where_a_picture_was_cut_out_along_it(top, bottom, column):
+    ink = cell()
+    clean = ink.copy()
+    down(ink, column, top, bottom)
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_a_faint_line_along_the_edge_goes_piece_by_piece():
+    ink = cell()
+    clean = ink.copy()
+    for left in range(0, 200, 40):
+        across(ink, 96, left, left + 25)
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+@pytest.mark.parametrize("left", [4, 190])
+def test_a_one_at_the_end_of_a_tight_string_stays(left):
+    ink = cell(height=46)
+    ink[:] = 0
+    zero(ink, 60, 3)
+    zero(ink, 100, 3)
+    one(ink, left, 3)
+    assert np.array_equal(unruled(ink).ink.ink, ink)
