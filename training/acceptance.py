@@ -92,6 +92,12 @@ def thresholds(judged: Sequence[Judged], errors: Sequence[float] = ERRORS) -> di
     return found
 
 
+def crops_of(pages: Iterable[DrawnPage], most: int = 8192) -> NDArray[np.uint8]:
+    """What docscan would ask the classifier about on drawn pages: crops (N, 28, 28), at most `most`, of all pages."""
+    crops = normalise_all([ink for page in pages for ink in glyphs_of(Page(gray_of(page), float(page.dpi))).inks])
+    return crops[:: max(1, -(-len(crops) // most))]
+
+
 def page_crops_of(pages: Iterable[DrawnPage]) -> Digits:
     """The crops docscan's stages cut from drawn pages, with the digit each is; what matches none is left out."""
     inks: list[NDArray[np.uint8]] = []

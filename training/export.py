@@ -20,11 +20,12 @@ from onnxruntime import InferenceSession
 
 from docscan.stages.classify import FORMAT, LABELS, load_model
 from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
-from training.acceptance import PAGES_SEED, drawn_pages, measure_pages, thresholds
+from training.acceptance import PAGES_SEED, crops_of, drawn_pages, measure_pages, thresholds
 from training.augment import through_normalise
 from training.data import Digits, load_mnist
 from training.network import fold
 from training.pages import DrawnPage
+from training.quantise import quantise
 
 ORIGIN_FILE = "digits.json"
 OPSET = 17
@@ -56,20 +57,24 @@ class Origin:
 def ship(model: Any, test: Digits, out: Path, origin: Origin, pages: Iterable[DrawnPage]) -> None:
     """Prove the export, measure the file on digits it was not trained on, and write digits.onnx into `out`.
 
-    How sure a number must be for `--max-error` is measured on the drawn `pages`, whose digits nobody trained on.
+    How sure a number must be for `--max-error` is measured on the drawn `pages`, whose digits nobody trained on. Their
+    crops also tell how large the network's values become, which its integers need to know.
     """
     proto = convert(model)
     crops = test.images[:AGREEMENT_CROPS]
     print(f"Keras and ONNX Runtime agree on {len(crops)} crops to {prove_agreement(model, proto, crops):.1e}")
+    pages = list(pages)
     shipped = out / "digits.onnx"
     metadata = contract(origin)
     write_model(proto, metadata, shipped)
+    print(f"in floats: {measure(shipped, test)}")
+    write_model(quantise(proto, as_input(crops_of(pages))), metadata, shipped)
     measured = measure_pages(pages, load_model(shipped))
     accuracy, enough = measure(shipped, test), thresholds(measured.judged)
     metadata |= {"docscan.accuracy": accuracy, "docscan.thresholds": json.dumps(enough)}
-    write_model(proto, metadata, shipped)
+    write_model(onnx.load(shipped), metadata, shipped)
     print(f"{shipped.name}: {shipped.stat().st_size / 1e6:.2f} MB, temperature {origin.temperature}")
-    print(accuracy)
+    print(f"in integers: {accuracy}")
     print(f"drawn pages: {len(measured.judged)} numbers, digit accuracy {measured.score.digit_accuracy:.2%}")
     print(f"wrong numbers allowed -> how sure a number must be: {enough}")
 
