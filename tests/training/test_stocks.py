@@ -1,5 +1,6 @@
 import io
 
+import cv2
 import numpy as np
 import pytest
 from built_sets import DATA, cheques, keep_set, png, row_of, zipped
@@ -34,12 +35,33 @@ def test_a_cheque_has_its_digits_with_label_and_box(tmp_path, monkeypatch):
 
 
 def test_every_fifth_cheque_neither_trains_nor_validates(tmp_path, monkeypatch):
+    monkeypatch.setattr(stocks, "CHEQUE_MISTAKES", {})
     keep_set(tmp_path, "cheques", cheques(45), monkeypatch)
     [train], [validation] = stocks._cheques(tmp_path)
     kept = [row for row in range(45) if row % 5]
     assert [row_of(ink) for ink in validation.inks] == [1, 21, 41]
     assert [row_of(ink) for ink in train.inks] == [row for row in kept if row not in (1, 21, 41)]
     assert train.labels.tolist() == [row_of(ink) % 10 for ink in train.inks]
+
+
+def test_a_digit_of_a_cheque_that_is_labelled_wrong_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(stocks, "CHEQUE_MISTAKES", {3: {0}, 21: {0}, 4: {1}})
+    keep_set(tmp_path, "cheques", cheques(25), monkeypatch)
+    [train], [validation] = stocks._cheques(tmp_path)
+    assert [row_of(ink) for ink in validation.inks] == [1]
+    assert [row_of(ink) for ink in train.inks] == [row for row in range(25) if row % 5 and row not in (1, 3, 21)]
+    assert len(train.labels) == len(train.inks)
+
+
+def test_no_digit_of_the_fifth_that_measures_is_left_out():
+    assert [row for row in stocks.CHEQUE_MISTAKES if row % stocks.HELD_OUT_ROW == 0] == []
+
+
+def test_what_is_left_out_of_the_cheques_is_there():
+    if not (DATA / stocks.SETS["cheques"].path).is_file():
+        pytest.skip("the cheques are not here")
+    digits = [len(digits) for _, digits in cheque_strings(DATA)]
+    assert [row for row, places in stocks.CHEQUE_MISTAKES.items() if max(places) >= digits[row]] == []
 
 
 def test_a_set_that_was_altered_is_refused(tmp_path):
@@ -81,6 +103,34 @@ def test_the_lines_of_a_cell_are_neither_digit_nor_none(tmp_path, monkeypatch):
     [train], _ = stocks._small_sets(tmp_path)
     assert train.labels.tolist() == [4, 10]
     assert [ink.shape for ink in train.inks] == [(12, 8), (6, 16)]
+
+
+def framed_five(*, attached=False):
+    """A 5 whose bar is apart, in a cell whose lines are nearly all there."""
+    image = np.zeros((28, 28), np.uint8)
+    cv2.rectangle(image, (1, 1), (26, 26), 255, 1)
+    image[7:9, 11:17] = 255
+    image[10:20, 10:18] = 255
+    image[14:16, 17:26] = 255 if attached else 0
+    return image
+
+
+def test_a_digit_keeps_its_pieces_and_loses_its_cell():
+    kept = stocks._without_frame(framed_five())
+    assert cv2.boundingRect(kept) == (10, 7, 8, 13)
+    assert np.count_nonzero(kept[7:9]) == 12
+
+
+def test_a_digit_that_hangs_on_its_cell_is_one_piece_with_it():
+    assert cv2.boundingRect(stocks._without_frame(framed_five(attached=True))) == (1, 1, 26, 26)
+
+
+def test_only_a_set_with_cells_has_pieces_taken_from_its_digits(tmp_path, monkeypatch):
+    four = np.zeros((16, 16), np.uint8)  # open: the stem stands apart
+    four[0:8, 0:2] = four[6:8, 0:10] = four[0:16, 13:15] = 255
+    keep_set(tmp_path, "semeion", small_set([four], [4]), monkeypatch)
+    [train], _ = stocks._small_sets(tmp_path)
+    assert [ink.shape for ink in train.inks] == [(16, 15)]
 
 
 def test_omniglot_is_none_split_by_person_and_without_what_looks_like_a_digit(tmp_path, monkeypatch):
