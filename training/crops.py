@@ -1,29 +1,38 @@
 """Ink of many sources -> crops as docscan's own stages cut them from pages: digits, and what is none.
 
-A page is a grid of cells, one piece of ink a cell, spoiled as pens, paper, scanners and cameras spoil it; then it is
-binarised, segmented and normalised by docscan.stages. What comes out is labelled by what went into the cell.
+A page is a grid of cells, one piece of ink a cell, ruled now and then, and spoiled as pens, paper, scanners and cameras
+spoil it; then it is binarised, unruled, segmented and normalised by docscan.stages. What comes out is labelled by what
+went into the cell, where the ink that came back is the ink that went in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import NOT_A_DIGIT, InkMask, Page
-from docscan.settings import BinariseSettings, ComponentSettings, GlyphSettings, Settings
+from docscan.records import NOT_A_DIGIT, Glyphs, InkMask, Page
+from docscan.settings import BinariseSettings, Settings
 from docscan.stages.binarise import binarise
 from docscan.stages.components import find_components
 from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.normalise import normalise_all
+from docscan.stages.rulings import remove_rulings
 
 COLUMNS, ROWS = 14, 12  # cells of a page
 CELL = 1.9  # of the digit height
 MATCH = 0.72  # a crop carries its cell's label if its box and the ink's agree by this share (IoU)
 FRAGMENT = 0.3  # ... and is a piece of a digit, so none, below this share
 ALL_OF_IT = 0.9  # what is none is labelled only where the crop holds all of it: the stem of an i is a 1
-UPRIGHT = 1.7  # but a piece this many times as high as wide may well be a 1
+UPRIGHT = 1.2  # but a piece this many times as high as wide may well be a 1
+STEM = 3.4  # ... and so may anything
+INK_BACK = 0.8  # a crop is what was drawn if it holds this share of the ink that went in,
+INK_BACK_NONE = 0.93  # ... or this, of what is none: without its rings a % is a 1
+OWN_INK = 0.7  # ... and this share of its ink is where ink went in: no blot, no remains of a box
+RULED_PAGES = 0.3
+PRINTED_PAGES = 0.12  # on security print, whose lines run into the digits: cut by box, as a cheque's digits are
+OWN_INK_ON_PRINT = 0.6
 HEIGHTS_PX = (17.0, 90.0)  # of a digit: 100 to 600 dpi, small hands and large
 
 
@@ -43,7 +52,7 @@ class Stock:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cells:
     page: NDArray[np.float32]
-    """Darkness, 0..1."""
+    """Darkness of the ink, 0..1; no rulings."""
     labels: NDArray[np.int64]
     boxes: NDArray[np.int64]
     """left, top, right, bottom of the ink in each cell."""
@@ -54,11 +63,15 @@ def page_crops(stocks: Sequence[Stock], rng: np.random.Generator) -> tuple[NDArr
     """Draw one page and read it back: crops (N, 28, 28) uint8 and their labels (N,)."""
     height_px = float(np.exp(rng.uniform(*np.log(HEIGHTS_PX))))
     cells = _fill_cells(stocks, height_px, rng)
-    gray = _spoil(cells.page, height_px, rng)
+    if rng.random() < PRINTED_PAGES:
+        return _read_boxes(_spoil(_printed(cells.page, height_px, rng), height_px, rng), cells, rng)
+    is_ruled = rng.random() < RULED_PAGES
+    gray = _spoil(_ruled(cells, height_px, rng) if is_ruled else cells.page, height_px, rng)
     settings = Settings()
     method = BinariseSettings(method="otsu") if rng.random() < 0.1 else settings.binarise
     ink = binarise(Page(gray), method)
-    return _read_back(ink, cells, settings.components, settings.glyphs)
+    unruled = remove_rulings(ink, settings.components, settings.rulings)
+    return _read_back(unruled.ink, cells, settings)
 
 
 def _fill_cells(stocks: Sequence[Stock], height_px: float, rng: np.random.Generator) -> _Cells:
@@ -87,8 +100,8 @@ def _mishap(
 ) -> tuple[NDArray[np.uint8], int]:
     """What happens to a digit now and then: cut in half, run into its neighbour, touched by what a ruling left."""
     kind = rng.random()
-    if kind < 0.02 and digit not in (1, 7):
-        return _half(ink, digit, rng), NOT_A_DIGIT
+    if kind < 0.02 and digit in HALVES:
+        return _half(ink, HALVES[digit], rng), NOT_A_DIGIT
     if kind < 0.06:
         neighbour = int(rng.integers(len(stock.labels)))
         # Run into a 1, a digit still looks like itself.
@@ -100,15 +113,16 @@ def _mishap(
     return ink, digit
 
 
-def _half(ink: NDArray[np.uint8], digit: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The left or right part, or the upper or lower one where that is no other digit."""
-    share = rng.uniform(0.4, 0.5)
-    if digit in (2, 3, 5) and rng.random() < 0.5:
-        cut = max(1, round(share * ink.shape[0]))
-        return ink[:cut] if rng.random() < 0.5 else ink[-cut:]
-    cut = max(1, round(share * ink.shape[1]))
-    # The right part of a 4 or a 9 is a 1, that of an 8 a 3.
-    return ink[:, :cut] if digit in (4, 8, 9) or rng.random() < 0.5 else ink[:, -cut:]
+# The half of a digit that is no digit; what is left out looks like another one, or like the whole: the left part of a 0
+# is a 1, of a 5 a 5, of a 6 a 6, the right part of a 2 a 2, of a 3 a 3, of a 4 a 1, of an 8 a 3, the top of a 3 a 7.
+HALVES = {2: ("left", "bottom"), 3: ("left",), 4: ("left",), 5: ("top",), 8: ("left",), 9: ("left",)}
+
+
+def _half(ink: NDArray[np.uint8], sides: Sequence[str], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A little less than half of the ink, on one of the `sides`: left, top or bottom."""
+    side = sides[int(rng.integers(len(sides)))]
+    cut = max(1, round(rng.uniform(0.4, 0.48) * ink.shape[side == "left"]))
+    return {"left": ink[:, :cut], "top": ink[:cut], "bottom": ink[-cut:]}[side]
 
 
 def _touching(ink: NDArray[np.uint8], other: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -158,6 +172,36 @@ def _disc(radius: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2), dtype=np.uint8)
 
 
+def _ruled(cells: _Cells, height_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The page with printed lines between its cells, or under and through what they hold; half of them box it in."""
+    page, pitch = cells.page.copy(), cells.pitch_px
+    height, width = page.shape
+    pen = max(1, round(height_px * rng.uniform(0.015, 0.06)))
+    shade = float(rng.uniform(0.3, 1.0))
+    tilt = rng.normal(0, 0.002)
+    low = round(pitch * (rng.uniform(-0.04, 0.04) if rng.random() < 0.5 else rng.uniform(0.55, 0.9)))
+    lines = np.zeros(page.shape, np.uint8)
+    for top in range(low, height, pitch):
+        cv2.line(lines, (0, top), (width - 1, round(top + tilt * width)), 255, pen)
+    if rng.random() < 0.5:
+        for left in range(round(pitch * rng.uniform(-0.04, 0.04)), width, pitch):
+            cv2.line(lines, (left, 0), (round(left - tilt * height), height - 1), 255, pen)
+    return np.asarray(np.maximum(page, lines * np.float32(shade / 255)))
+
+
+def _printed(page: NDArray[np.float32], height_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The page on security print: one or two families of fine waving lines, here and there as dark as a weak pen."""
+    rows, columns = (np.arange(side, dtype=np.float32) for side in page.shape)
+    darkest = np.zeros(page.shape, np.float32)
+    for turn in rng.normal(0, 0.12, size=int(rng.integers(1, 3))):
+        gap, wave = height_px * rng.uniform(0.1, 0.3), height_px * rng.uniform(1, 6)
+        bend = gap * rng.uniform(0, 1.5) * np.sin(2 * np.pi * (columns / wave + rng.random())) + turn * columns
+        across = (rows[:, np.newaxis] + bend.astype(np.float32)) / np.float32(gap)
+        lines = np.abs(across % 1 - 0.5) < rng.uniform(0.08, 0.18)
+        darkest = np.maximum(darkest, lines * np.float32(rng.uniform(0.3, 0.8)))
+    return np.asarray(np.maximum(page, darkest * (0.3 + 0.7 * _clouds(page.shape, height_px, rng))), dtype=np.float32)
+
+
 def _spoil(darkness: NDArray[np.float32], height_px: float, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Darkness 0..1 -> a gray page: uneven pen and light, blur, grain, JPEG."""
     shape = darkness.shape
@@ -187,25 +231,66 @@ def _clouds(shape: tuple[int, ...], grain_px: float, rng: np.random.Generator) -
     return np.asarray(cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _read_back(
-    ink: InkMask, cells: _Cells, size: ComponentSettings, joins: GlyphSettings
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    glyphs = cut_glyphs(find_components(ink, size), size, joins)
+def _read_back(ink: InkMask, cells: _Cells, settings: Settings) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    glyphs = cut_glyphs(find_components(ink, settings.components), settings.components, settings.glyphs)
     boxes = glyphs.boxes.astype(np.int64)
     column = np.clip((boxes[:, 0] + boxes[:, 2]) // 2 // cells.pitch_px, 0, COLUMNS - 1)
     row = np.clip((boxes[:, 1] + boxes[:, 3]) // 2 // cells.pitch_px, 0, ROWS - 1)
     cell = row * COLUMNS + column
+    drawn = cells.labels[cell]
+    is_none = drawn == NOT_A_DIGIT
     agreed = _agreement(boxes, cells.boxes[cell])
-    is_none = cells.labels[cell] == NOT_A_DIGIT
-    whole, piece = agreed >= np.where(is_none, ALL_OF_IT, MATCH), agreed < FRAGMENT
-    labels = np.where(whole, cells.labels[cell], NOT_A_DIGIT)
-    # A piece of a 1 is a 1, an upright piece looks like one, and a piece of what is none may be anything.
+    back, own = _ink_agreement(glyphs, cells.page, cells.boxes[cell])
+    whole = agreed >= np.where(is_none, ALL_OF_IT, MATCH)
+    whole &= (back >= np.where(is_none, INK_BACK_NONE, INK_BACK)) & (own >= OWN_INK)
+    # A piece of a 1 is a 1, one of a 7 a 7, an upright piece looks like a 1; a piece of what is none may be anything.
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
-    piece &= (heights < UPRIGHT * widths) & (cells.labels[cell] != 1) & ~is_none
-    known = whole | piece
-    known &= (labels != NOT_A_DIGIT) | (heights < 2 * UPRIGHT * widths)
+    piece = (agreed < FRAGMENT) & (own >= OWN_INK) & (heights < UPRIGHT * widths) & ~np.isin(drawn, (1, 7)) & ~is_none
+    labels = np.where(whole, drawn, NOT_A_DIGIT)
+    known = (whole | piece) & ((labels != NOT_A_DIGIT) | (heights < STEM * widths))
     crops = normalise_all([ink for ink, keep in zip(glyphs.inks, known, strict=True) if keep])
     return crops, labels[known]
+
+
+def _read_boxes(
+    gray: NDArray[np.uint8], cells: _Cells, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The crops of a page by its cells' boxes, set about as a person sets them, and their labels."""
+    heights = (cells.boxes[:, 3] - cells.boxes[:, 1])[:, np.newaxis]
+    boxes = cells.boxes + np.rint(heights * rng.uniform(-0.02, 0.08, cells.boxes.shape) * [-1, -1, 1, 1]).astype(int)
+    boxes = np.clip(boxes, 0, np.tile(gray.shape[::-1], 2))
+    inks = _inks_in(gray, boxes)
+    glyphs = Glyphs(boxes.astype(np.int32), tuple(inks))
+    back, own = _ink_agreement(glyphs, cells.page, cells.boxes)
+    is_none = cells.labels == NOT_A_DIGIT
+    known = (back >= np.where(is_none, INK_BACK_NONE, INK_BACK)) & (own >= OWN_INK_ON_PRINT)
+    # Upright and none: the slash of a % may be all that is left.
+    widths, heights = (cells.boxes[:, 2:] - cells.boxes[:, :2]).T
+    known &= ~is_none | (heights < STEM * widths)
+    return normalise_all([cut_to_ink(ink) for ink, keep in zip(inks, known, strict=True) if keep]), cells.labels[known]
+
+
+def _ink_agreement(
+    glyphs: Glyphs, page: NDArray[np.float32], boxes: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the ink drawn in each of `boxes` (N, 4), the share that its glyph holds; of the glyph's ink, the share drawn.
+
+    Both within a pixel or a fortieth of the box's height: blur and thresholds move edges.
+    """
+    back, own = np.zeros(len(glyphs.inks)), np.zeros(len(glyphs.inks))
+    for number, (ink, found, (left, top, right, bottom)) in enumerate(
+        zip(glyphs.inks, glyphs.boxes.astype(np.int64), boxes, strict=True)
+    ):
+        low, high = np.minimum(found[:2], (left, top)), np.maximum(found[2:], (right, bottom))
+        here, there = np.zeros((2, high[1] - low[1], high[0] - low[0]), np.uint8)
+        place = found - np.tile(low, 2)
+        here[place[1] : place[3], place[0] : place[2]] = ink
+        drawn = page[top:bottom, left:right] > 0.35
+        there[top - low[1] : bottom - low[1], left - low[0] : right - low[0]] = drawn
+        near = _disc(max(1, round((bottom - top) / 40)))
+        back[number] = np.mean(cv2.dilate(here, near)[there > 0] > 0) if drawn.any() else 0.0
+        own[number] = np.mean(cv2.dilate(there, near)[here > 0] > 0) if ink.any() else 0.0
+    return back, own
 
 
 def _agreement(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -218,13 +303,17 @@ def _agreement(boxes: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[n
 
 def labelled_boxes(gray: NDArray[np.uint8], boxes: Sequence[tuple[int, int, int, int]]) -> list[NDArray[np.uint8]]:
     """The ink (h, w) of each labelled box (left, top, right, bottom) of a page, through docscan's own stages."""
+    return [cut_to_ink(ink) for ink in _inks_in(gray, boxes)]
+
+
+def _inks_in(gray: NDArray[np.uint8], boxes: Iterable[Sequence[int]]) -> list[NDArray[np.uint8]]:
     ink = binarise(Page(gray), BinariseSettings()).ink
     _, labels = cv2.connectedComponents(ink, connectivity=8)
     areas = np.bincount(labels.ravel())
-    return [cut_to_ink(_own_ink(labels, areas, box)) for box in boxes]
+    return [_own_ink(labels, areas, box) for box in boxes]
 
 
-def _own_ink(labels: NDArray[np.int32], areas: NDArray[np.intp], box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+def _own_ink(labels: NDArray[np.int32], areas: NDArray[np.intp], box: Sequence[int]) -> NDArray[np.uint8]:
     """The ink in a box, without the pieces of neighbours that reach into it: (h, w) uint8, 255 = ink."""
     left, top, right, bottom = box
     inside = labels[max(0, top) : bottom, max(0, left) : right]

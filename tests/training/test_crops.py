@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from docscan.records import NOT_A_DIGIT, InkMask
+from docscan.records import NOT_A_DIGIT, Glyphs, InkMask
 from docscan.settings import Settings
 from training import crops
 from training.crops import Stock, cut_to_ink, labelled_boxes, main_pieces, page_crops
@@ -67,17 +67,19 @@ WHOLE = (10, 10, 34, 46)  # left, top, right, bottom within the cell
 def read_back(label, found):
     """The labels given to the ink at `found`, in a cell drawn with `label` at WHOLE; all other cells hold a 3."""
     ink = np.zeros((crops.ROWS * PITCH, crops.COLUMNS * PITCH), np.uint8)
+    page = np.zeros(ink.shape, np.float32)
     labels = np.full(crops.ROWS * crops.COLUMNS, 3)
     labels[0] = label
     boxes = np.empty((len(labels), 4), np.int64)
     for cell in range(len(labels)):
         corner = (cell % crops.COLUMNS * PITCH, cell // crops.COLUMNS * PITCH) * 2
         boxes[cell] = np.add(WHOLE, corner)
+        left, top, right, bottom = boxes[cell]
+        page[top:bottom, left:right] = 1
         left, top, right, bottom = np.add(WHOLE if cell else found, corner)
         ink[top:bottom, left:right] = 255
-    settings = Settings()
-    cells = crops._Cells(np.zeros(ink.shape, np.float32), labels, boxes, PITCH)
-    images, read = crops._read_back(InkMask(ink), cells, settings.components, settings.glyphs)
+    cells = crops._Cells(page, labels, boxes, PITCH)
+    images, read = crops._read_back(InkMask(ink), cells, Settings())
     assert len(images) == len(read)
     assert np.count_nonzero(read == 3) == len(labels) - 1
     return read[read != 3].tolist()
@@ -91,7 +93,9 @@ def read_back(label, found):
         (5, (10, 10, 24, 26), [NOT_A_DIGIT]),  # a piece
         (5, (10, 10, 34, 28), []),  # half of it may be read either way
         (5, (10, 10, 18, 34), []),  # an upright piece looks like a 1
+        (5, (10, 40, 50, 43), []),  # not the digit's own ink: what is left of a ruling
         (1, (10, 10, 24, 26), []),  # a piece of a 1 is a 1
+        (7, (10, 10, 24, 26), []),  # ... and of a 7 a 7
         (NOT_A_DIGIT, WHOLE, [NOT_A_DIGIT]),
         (NOT_A_DIGIT, (10, 10, 34, 40), []),  # without its dot, an i is a 1
         (NOT_A_DIGIT, (10, 10, 24, 26), []),
@@ -110,13 +114,95 @@ def test_a_one_meets_no_mishap():
         assert (ink is bar, label) == (True, 1)
 
 
-@pytest.mark.parametrize("digit", [4, 8, 9])
-def test_of_a_digit_whose_right_part_is_another_only_the_left_is_cut(digit):
-    numbered = np.tile(np.arange(1, 31, dtype=np.uint8), (40, 1))
+def ink_agreement(drawn, found):
+    """The shares of ink for a box 30 px wide of which the rows `drawn` held ink and the rows `found` came back."""
+    page, back = np.zeros((60, 60), np.float32), np.zeros((60, 60), np.uint8)
+    page[drawn, 10:40] = 1
+    back[found, 10:40] = 255
+    left, top, width, height = cv2.boundingRect(back)
+    glyphs = Glyphs(
+        np.array([[left, top, left + width, top + height]], np.int32), (back[top : top + height, left : left + width],)
+    )
+    shares = crops._ink_agreement(glyphs, page, np.array([[10, 10, 40, 50]]))
+    return [round(float(share[0]), 2) for share in shares]
+
+
+def test_ink_that_came_back_is_told_from_ink_that_was_lost_or_added():
+    block = slice(10, 50)
+    assert ink_agreement(block, block) == [1, 1]
+    assert ink_agreement(block, slice(11, 49)) == [1, 1]  # an edge may move by a pixel
+    assert ink_agreement(block, slice(10, 29)) == [0.5, 1]
+    assert ink_agreement(slice(10, 29), block) == [1, 0.5]
+
+
+def percent():
+    """A slash with a ring on either side, which together are as high and as wide as the slash."""
+    ink = np.zeros((60, 60), np.uint8)
+    cv2.line(ink, (3, 57), (57, 3), 255, 5)
+    cv2.circle(ink, (14, 16), 9, 255, 4)
+    cv2.circle(ink, (46, 44), 9, 255, 4)
+    return ink
+
+
+def test_a_slash_is_not_labelled_none_because_it_was_part_of_a_percent_sign():
+    images, labels = crops_of([stock((percent(), NOT_A_DIGIT))], 6)
+    assert set(labels) <= {NOT_A_DIGIT}
+    ringless = (images[:, 4:13, 4:13] < 128).all(axis=(1, 2))
+    assert np.count_nonzero(ringless) == 0
+
+
+@pytest.mark.parametrize(("digit", "sides"), [(4, {"left"}), (8, {"left"}), (9, {"left"}), (2, {"left", "bottom"})])
+def test_a_digit_is_cut_only_where_half_of_it_is_no_digit(digit, sides):
+    numbered = np.add.outer(np.arange(40, dtype=np.uint8), 100 + np.arange(40, dtype=np.uint8))
+    found = set()
     for seed in range(60):
-        part = crops._half(numbered, digit, np.random.default_rng(seed))
-        assert part[0, 0] == 1
-        assert part.shape[1] <= 15
+        part = crops._half(numbered, crops.HALVES[digit], np.random.default_rng(seed))
+        found.add("bottom" if part[0, 0] > 100 else "left" if part.shape[1] < 40 else "top")
+        assert min(part.shape) <= 20
+    assert found == sides
+
+
+def test_a_digit_every_half_of_which_may_be_a_digit_is_never_cut():
+    assert {0, 1, 6, 7}.isdisjoint(crops.HALVES)
+
+
+def test_security_print_runs_into_digits_and_they_keep_their_labels(monkeypatch):
+    stocks = [stock((RING, 0), (BLOCK, NOT_A_DIGIT))]
+    shares = {}
+    for printed in (0.0, 1.0):
+        monkeypatch.setattr(crops, "PRINTED_PAGES", printed)
+        images, labels = crops_of(stocks, 12)
+        assert set(labels) == {0, NOT_A_DIGIT}
+        assert len(labels) > 0.5 * 12 * crops.ROWS * crops.COLUMNS
+        shares[printed] = images[labels == 0][:, 12:16, 12:16].mean()
+    assert shares[1.0] > 2 * shares[0.0]  # ink within the ring
+
+
+def test_a_page_of_nothing_but_print_gives_no_crops():
+    dark = np.zeros((crops.ROWS * PITCH, crops.COLUMNS * PITCH), np.uint8)
+    labels = np.zeros(crops.ROWS * crops.COLUMNS, np.int64)
+    boxes = np.tile(np.array([[10, 10, 40, 50]]), (len(labels), 1))
+    cells = crops._Cells(np.zeros(dark.shape, np.float32), labels, boxes, PITCH)
+    images, read = crops._read_boxes(dark, cells, np.random.default_rng(0))
+    assert (images.shape, len(read)) == ((0, 28, 28), 0)
+
+
+def test_a_ruled_page_has_a_line_for_every_row_of_cells_and_keeps_its_ink():
+    drawn = np.zeros((crops.ROWS * PITCH, crops.COLUMNS * PITCH), np.float32)
+    drawn[20:40, 20:30] = 0.9
+    cells = crops._Cells(drawn, np.zeros(0, np.int64), np.zeros((0, 4), np.int64), PITCH)
+    for seed in range(20):
+        ruled = crops._ruled(cells, 31.0, np.random.default_rng(seed))
+        lines = np.diff((ruled[:, 45] > 0).astype(int), prepend=0) == 1
+        assert lines.sum() in (crops.ROWS - 1, crops.ROWS)
+        assert (ruled >= drawn).all()
+
+
+def test_digits_are_found_again_where_their_page_is_ruled(monkeypatch):
+    monkeypatch.setattr(crops, "RULED_PAGES", 1.0)
+    images, labels = crops_of([stock((RING, 0))], 8)
+    assert np.count_nonzero(labels == 0) > 0.6 * 8 * crops.ROWS * crops.COLUMNS
+    assert (images[labels == 0][:, 12:16, 13:15].mean(axis=(1, 2)) < 128).mean() > 0.97  # through which runs no line
 
 
 def test_touching_digits_are_one_piece_and_none():
