@@ -134,6 +134,38 @@ class LayoutSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StringSettings:
+    """Which ink is read as one string; lengths in digit heights."""
+
+    max_gap: float = 1.3
+    """Pieces further apart are two strings: wide enough for a thousands point and the space around it."""
+    min_overlap: float = 0.3
+    """Pieces of one string share at least this part of the lower one's height."""
+    min_piece: float = 0.3
+    """A piece shorter than this both ways is a point or a speck."""
+    max_height: float = 4.5
+    """A piece higher than this is a drawing or a ruling."""
+    min_height: float = 0.55
+    """A string lower than this is a dash or a row of dots."""
+    beside_unread: float = 0.25
+    """The chance that digits read alone are all there are, where ink among them was not read."""
+    max_mark: float = 0.4
+    """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
+    reread_below: float = 0.9
+    """Digits less sure together than this are read again as a string."""
+    max_letters: float = 0.25
+    """Where more than this share of a chain, and more than one, are unread pieces higher than wide, it is a word,"""
+    max_unread: float = 0.5
+    """and where one is, and more than this share, and more than two, were not read."""
+    min_probability: float = 0.2
+    """A string is believed against the digits read alone from this probability on;"""
+    min_beside_letter: float = 0.5
+    """from this where one piece may be a letter,"""
+    min_no_digit: float = 0.8
+    """and from this where moreover no digit was read alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewSettings:
     """Which numbers a person should look at."""
 
@@ -161,6 +193,7 @@ class Settings:
     components: ComponentSettings = field(default_factory=ComponentSettings)
     glyphs: GlyphSettings = field(default_factory=GlyphSettings)
     layout: LayoutSettings = field(default_factory=LayoutSettings)
+    strings: StringSettings = field(default_factory=StringSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
 
     @classmethod

@@ -129,10 +129,10 @@ def convert(model: Any) -> Any:
     return tidied(proto)
 
 
-def tidied(proto: Any) -> Any:
-    """The same graph with short names, "crops" and "logits" at its ends, and nothing of the machine it was made on."""
+def tidied(proto: Any, entry: str = "crops", name: str = "digits") -> Any:
+    """The same graph with short names, `entry` and "logits" at its ends, and nothing of the machine it was made on."""
     graph = proto.graph
-    names = {graph.input[0].name: "crops", graph.output[0].name: "logits"}
+    names = {graph.input[0].name: entry, graph.output[0].name: "logits"}
     names |= {weights.name: f"w{index}" for index, weights in enumerate(graph.initializer)}
     for index, node in enumerate(graph.node):
         node.name, node.doc_string = f"{node.op_type.lower()}{index}", ""
@@ -144,7 +144,7 @@ def tidied(proto: Any) -> Any:
         value.name = names[value.name]
     del graph.value_info[:]
     proto.doc_string = graph.doc_string = ""
-    graph.name = "digits"
+    graph.name = name
     return proto
 
 

@@ -1,8 +1,8 @@
-"""Crops -> probabilities. The only importer of onnxruntime."""
+"""Crops -> probabilities, strips -> posteriors. The only importer of onnxruntime."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,27 @@ from numpy.typing import NDArray
 from docscan.errors import ModelError
 from docscan.settings import ReviewSettings
 from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
+from docscan.stages.strings import (
+    BLANK,
+    LONGEST_PX,
+    PLANES,
+    STEP_PX,
+    STRIP_CONTRACT,
+    STRIP_PX,
+    StringReading,
+    Strip,
+    read_strips,
+    views_of,
+)
 
 SHIPPED = Path(__file__).parent.parent / "models" / "digits.onnx"
+SHIPPED_STRINGS = SHIPPED.with_name("strings.onnx")
 LABELS = "0123456789-"  # "-": not a digit
 FORMAT = "1"
 _NEVER = 1.01  # no confidence reaches it
 _BATCHES = (16, 64, 256)  # fixed shapes: ONNX Runtime's memory grows with every new shape it meets
+_WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
+_STRIPS = 8  # ... so many at once where there are as many, else one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +42,14 @@ class DigitModel:
 
     session: onnxruntime.InferenceSession
     sha256: str
-    """Of the model file: it goes into every page's key, so a new model reads pages again."""
+    """Of this model's file and the reader of strings' together: it goes into every page's key, so a new model reads
+    pages again."""
     temperature: float
     """Logits are divided by it: fitted on held-out crops so that probabilities mean what they say."""
     thresholds: Mapping[float, float]
     """Share of wrong numbers allowed -> the least confidence to accept a number with, measured on drawn pages."""
+    strings: "StringModel"
+    """Reads whole strings where single digits are in doubt."""
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, 28, 28) uint8, 255 = ink, MNIST layout -> (N, 11) float32: 0..9, then "not a digit".
@@ -60,12 +78,94 @@ class DigitModel:
         return self.thresholds[max(strict_enough)] if strict_enough else _NEVER
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StringModel:
+    """The reader of whole strings, loaded once a process; sessions cannot be pickled."""
+
+    session: onnxruntime.InferenceSession
+    sha256: str
+    """Of the model file."""
+    temperature: float
+    """What read_strips needs so that probabilities mean what they say: fitted on held-out strings."""
+
+    def read(self, strips: Sequence[Strip]) -> tuple[StringReading, ...]:
+        """What each strip says, how sure that is, and what else it may be; no strips give none."""
+        return read_strips(strips, self.views(strips), self.temperature)
+
+    def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:
+        """The posteriors of every view of each strip."""
+        views = [views_of(strip) for strip in strips]
+        found = iter(self.posteriors([pixels for own in views for pixels in own]))
+        return tuple(tuple(next(found) for _ in own) for own in views)
+
+    def posteriors(self, strips: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], ...]:
+        """Strips (32, width, 2) uint8 -> for each (steps, 11) float32: 0..9, then "no digit here", a step every 4 px.
+
+        Every row sums to 1. No strips give none.
+        """
+        for strip in strips:
+            if strip.shape[::2] != (STRIP_PX, PLANES) or strip.shape[1] > LONGEST_PX or strip.dtype != np.uint8:
+                raise ValueError(f"expected strips (32, up to {LONGEST_PX}, 2) uint8, got {strip.shape} {strip.dtype}")
+        found: list[NDArray[np.float32]] = [np.empty((0, BLANK + 1), np.float32)] * len(strips)
+        for width in _WIDTHS:
+            narrower = max((other for other in _WIDTHS if other < width), default=-1)
+            rows = [row for row, strip in enumerate(strips) if narrower < strip.shape[1] <= width]
+            while rows:
+                size = _STRIPS if len(rows) >= _STRIPS // 2 else 1
+                taken, rows = rows[:size], rows[size:]
+                batch = np.zeros((size, STRIP_PX, width, PLANES), np.float32)
+                for place, row in zip(batch, taken, strict=False):
+                    np.multiply(strips[row], np.float32(1 / 255), out=place[:, : strips[row].shape[1]])
+                logits = self.session.run(None, {"strips": batch})[0]
+                for own, row in zip(logits, taken, strict=False):
+                    found[row] = _softmax(own)[: -(-strips[row].shape[1] // STEP_PX)]
+        return tuple(found)
+
+
 def load_model(path: Path | str = SHIPPED) -> DigitModel:
     """Open a model and check its contract once.
 
     Raises ModelError where the file is missing, is no ONNX model, or was made for other crops.
     """
-    path = Path(path)
+    opened = _open(Path(path))
+    _check_contract(Path(path), opened, {"docscan.crop": CROP_CONTRACT, "docscan.labels": LABELS})
+    [crops], [logits] = opened.session.get_inputs(), opened.session.get_outputs()
+    if crops.shape[1:] != [FIELD_PX, FIELD_PX, 1] or logits.shape[1:] != [len(LABELS)]:
+        raise ModelError(f"{path}: maps {crops.shape} to {logits.shape}; expected (N, 28, 28, 1) to (N, 11)")
+    measured = json.loads(opened.contract.get("docscan.thresholds", "{}"))
+    strings = load_string_model()
+    return DigitModel(
+        opened.session,
+        hashlib.sha256(f"{opened.sha256} {strings.sha256}".encode()).hexdigest(),
+        float(opened.contract["docscan.temperature"]),
+        {float(error): float(confidence) for error, confidence in measured.items()},
+        strings,
+    )
+
+
+def load_string_model(path: Path | str = SHIPPED_STRINGS) -> StringModel:
+    """Open a reader of strings and check its contract once.
+
+    Raises ModelError where the file is missing, is no ONNX model, or was made for other strips.
+    """
+    opened = _open(Path(path))
+    _check_contract(Path(path), opened, {"docscan.strip": STRIP_CONTRACT, "docscan.labels": LABELS})
+    [strips], [logits] = opened.session.get_inputs(), opened.session.get_outputs()
+    if (strips.shape[1], strips.shape[3]) != (STRIP_PX, PLANES) or logits.shape[2] != BLANK + 1:
+        raise ModelError(f"{path}: maps {strips.shape} to {logits.shape}; expected (N, 32, W, 2) to (N, W / 4, 11)")
+    return StringModel(opened.session, opened.sha256, float(opened.contract["docscan.temperature"]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Opened:
+    """A model file that ONNX Runtime can run."""
+
+    session: onnxruntime.InferenceSession
+    sha256: str
+    contract: dict[str, str]
+
+
+def _open(path: Path) -> _Opened:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -80,25 +180,15 @@ def load_model(path: Path | str = SHIPPED) -> DigitModel:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no base but Exception
         raise ModelError(f"{path}: not an ONNX model docscan can run ({error})") from error
-    contract = session.get_modelmeta().custom_metadata_map
-    _check_contract(path, session, contract)
-    measured = json.loads(contract.get("docscan.thresholds", "{}"))
-    return DigitModel(
-        session,
-        hashlib.sha256(content).hexdigest(),
-        float(contract["docscan.temperature"]),
-        {float(error): float(confidence) for error, confidence in measured.items()},
-    )
+    return _Opened(session, hashlib.sha256(content).hexdigest(), session.get_modelmeta().custom_metadata_map)
 
 
-def _check_contract(path: Path, session: onnxruntime.InferenceSession, contract: dict[str, str]) -> None:
-    expected = {"docscan.format": FORMAT, "docscan.crop": CROP_CONTRACT, "docscan.labels": LABELS}
-    for key, value in expected.items():
-        if contract.get(key) != value:
-            raise ModelError(f"{path}: {key} is {contract.get(key)!r}; this docscan needs {value!r}. Train it again.")
-    [crops], [logits] = session.get_inputs(), session.get_outputs()
-    if crops.shape[1:] != [FIELD_PX, FIELD_PX, 1] or logits.shape[1:] != [len(LABELS)]:
-        raise ModelError(f"{path}: maps {crops.shape} to {logits.shape}; expected (N, 28, 28, 1) to (N, 11)")
+def _check_contract(path: Path, opened: _Opened, expected: Mapping[str, str]) -> None:
+    for key, value in ({"docscan.format": FORMAT} | dict(expected)).items():
+        if opened.contract.get(key) != value:
+            raise ModelError(
+                f"{path}: {key} is {opened.contract.get(key)!r}; this docscan needs {value!r}. Train it again."
+            )
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

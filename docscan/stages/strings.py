@@ -1,0 +1,377 @@
+"""A string of digits on a page -> a strip; the strips' posteriors -> what is written. Training and reading share it.
+
+Digits that touch, overlap or are broken cannot be cut apart before they are known. So the string is read as a whole:
+its gray is brought to one height, a network says for every few columns which digit stands there, and the likeliest text
+over all ways to place its digits is read off (Graves et al., Connectionist temporal classification, ICML 2006,
+doi:10.1145/1143844.1143891).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import Alternative, Box, InkMask
+from docscan.settings import StringSettings
+from docscan.stages.components import label
+from docscan.stages.grouping import group, neighbours
+
+STRIP_CONTRACT = "strip: 32 px high, darkness against local paper and unruled ink, digits 22 px, 8 px beside"
+STRIP_PX = 32
+PLANES = 2
+STEP_PX = 4  # columns of a strip to a step of its posteriors
+BLANK = 10  # the column of the posteriors that means: no digit begins or stands here
+DIGIT_PX = 22.0
+BESIDE_PX = 8  # of paper before the first and after the last ink
+MOST_PX = 30.0  # ... a sloping string is made so low that all of it fits
+LONGEST_PX = 768  # of a strip: some forty digits; a longer one is squeezed
+_BEAM = 12  # prefixes followed at once: the best text's chance no longer changes from 8 on
+_RIVALS = 5  # texts whose chance is worked out, the best among them
+_WIDER = 1.2  # the second view: held-back cheques 0.898 -> 0.917 right, composed strings 0.775 -> 0.783
+_UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
+_STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
+_SPECK = 0.25  # of the string's height: a piece smaller both ways says nothing of how high it is
+_BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the cell's lines there
+_CONTEXT = 0.3  # of the box's height, looked at above and below it
+_BEYOND = 0.9  # ... and beside it
+_STROKE = 0.65  # of the string's darkness: its own strokes are no fainter, the lines of a form are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strip:
+    """One string, ready for the network."""
+
+    pixels: NDArray[np.uint8]
+    """(32, width, 2): how dark it is against its paper, 255 = as dark as its ink; and where docscan saw ink, 255."""
+    left: float
+    """Where on the page the first column lies."""
+    scale: float
+    """Strip pixels to a pixel of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringReading:
+    """What a strip says."""
+
+    text: str
+    """Its digits; "" where it holds none."""
+    probability: float
+    """0..1: the chance that the whole of `text` is right."""
+    alternatives: tuple[Alternative, ...]
+    """Other texts for the whole strip, likeliest first."""
+    columns: tuple[tuple[float, float], ...]
+    """Left and right of each digit on the page: halfway to its neighbours, and as far out as the ink goes."""
+
+
+def find_strings(ink: InkMask, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
+    """Rows of unruled ink that stand as near each other as digits do: boxes (N, 4), from left to right.
+
+    `digit_height_px` is the page's; where it is under half of what the ink itself says, that counts. Lines at the edge
+    of the page, frames and specks belong to no string.
+    """
+    labels, stats = label(ink.ink)
+    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.int32)
+    boxes[:, 2:] += boxes[:, :2]  # row 0 of the statistics is the paper
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    inner = ~_is_border(labels, boxes, areas)
+    boxes, areas = boxes[inner], areas[inner]
+    usual = _usual_height(boxes, areas)
+    unit = digit_height_px if 2 * digit_height_px > usual else usual
+    written = _could_be_written(boxes, unit, settings)
+    boxes = boxes[written]
+    members = group(len(boxes), _links(boxes, unit, settings))
+    strings = np.array(
+        [
+            [*boxes[members == string, :2].min(axis=0), *boxes[members == string, 2:].max(axis=0)]
+            for string in range(int(members.max(initial=-1)) + 1)
+        ],
+        dtype=np.int32,
+    ).reshape(-1, 4)
+    strings = strings[strings[:, 3] - strings[:, 1] >= settings.min_height * unit]
+    return strings[np.argsort(strings[:, 0], kind="stable")]
+
+
+def _could_be_written(boxes: NDArray[np.int32], unit: float, settings: StringSettings) -> NDArray[np.bool_]:
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    large_enough = np.maximum(widths, heights) >= settings.min_piece * unit
+    no_dash = (heights >= settings.min_piece * unit) | (widths <= 1.5 * unit)
+    return np.asarray(large_enough & no_dash & (heights <= settings.max_height * unit))
+
+
+def _is_border(
+    labels: NDArray[np.uint16] | NDArray[np.int32], boxes: NDArray[np.int32], areas: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """What is left of the lines of a cell whose picture ends there: (N,). A 1 is not as long as the page is high."""
+    height, width = labels.shape
+    zone = max(2, round(_BORDER_ZONE * min(height, width)))
+    inside = np.bincount(labels[zone : height - zone, zone : width - zone].ravel(), minlength=len(areas) + 1)[1:]
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    long = (heights > 0.85 * height) | (widths > 0.4 * width)
+    return np.asarray(long & (inside < 0.25 * areas))
+
+
+def _usual_height(boxes: NDArray[np.int32], areas: NDArray[np.int32]) -> float:
+    """The height that half of the ink's pieces, weighed by their ink, do not exceed; 0 where there is no ink."""
+    if not len(boxes):
+        return 0.0
+    heights = boxes[:, 3] - boxes[:, 1]
+    order = np.argsort(heights, kind="stable")
+    weights = np.cumsum(areas[order])
+    return float(heights[order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def _links(boxes: NDArray[np.int32], unit: float, settings: StringSettings) -> list[tuple[int, int]]:
+    links = []
+    for piece, others in neighbours(boxes, np.full(len(boxes), settings.max_gap * unit)):
+        top, bottom = boxes[piece, 1], boxes[piece, 3]
+        shared = np.minimum(bottom, boxes[others, 3]) - np.maximum(top, boxes[others, 1])
+        lower = np.minimum(bottom - top, boxes[others, 3] - boxes[others, 1])
+        links += [(piece, int(other)) for other in others[shared >= settings.min_overlap * lower]]
+    return links
+
+
+def cut_strips(gray: NDArray[np.uint8], ink: InkMask, boxes: NDArray[np.int32]) -> tuple[Strip, ...]:
+    """`cut_strip` for each of the boxes (N, 4)."""
+    return tuple(cut_strip(gray, ink, box) for box in boxes)
+
+
+def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArray[np.int32]) -> Strip:
+    """A string's gray and ink, at the network's height: `box` left, top, right, bottom around its digits on the page.
+
+    `gray` (H, W) is the page, of either polarity, `ink` its ink without rulings. Around the box a third of its height
+    is looked at, so it may be tight; a 1 that was taken for a ruling may stand outside it. A box without ink gives an
+    empty strip.
+    """
+    left, top, right, bottom = (int(edge) for edge in box)
+    context = max(2, round(_CONTEXT * (bottom - top)))
+    beyond = max(2, round(_BEYOND * (bottom - top)))
+    page_height, page_width = gray.shape
+    around = Box(
+        max(0, left - beyond),
+        max(0, top - context),
+        min(page_width, right + beyond),
+        min(page_height, bottom + context),
+    )
+    inside = slice(top - around.top, bottom - around.top), slice(left - around.left, right - around.left)
+    seen = ink.ink[around.top : around.bottom, around.left : around.right]
+    mask = np.zeros_like(seen)
+    mask[inside] = seen[inside]
+    darkness = _darkness(gray[around.top : around.bottom, around.left : around.right], mask)
+    strong = _without_specks(np.where(darkness >= _STRONG, mask, np.uint8(0)))
+    if not strong.any():
+        return Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
+    middle, scale = _fitted(_without_lines(strong))
+    dark = np.zeros_like(mask)
+    dark[inside] = np.where(darkness[inside] >= _STRONG, np.uint8(255), np.uint8(0))
+    dark = _without_specks(dark)
+    dark |= _strokes_taken_out(darkness, seen, (middle, DIGIT_PX / scale))
+    columns = np.flatnonzero(dark.any(axis=0))
+    first, last = int(columns[0]), int(columns[-1]) + 1
+    squeeze = min(1.0, (LONGEST_PX - 3 * BESIDE_PX) / ((last - first) * scale))
+    beside = round(BESIDE_PX / (scale * squeeze))
+    first, last = max(0, first - beside), min(mask.shape[1], last + beside)
+    pixels = np.zeros((STRIP_PX, max(1, round((last - first) * scale * squeeze)), 2), np.uint8)
+    for channel, plane in enumerate((np.clip(darkness * 255, 0, 255).astype(np.uint8), mask)):
+        pixels[:, :, channel] = _scaled(plane[:, first:last], pixels.shape[1], middle, scale)
+    return Strip(pixels, float(around.left + first), scale * squeeze)
+
+
+def _strokes_taken_out(
+    darkness: NDArray[np.float32], seen: NDArray[np.uint8], level: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """What is as dark and as high as the string's digits, and no ink: a 1 at its end that was taken for a ruling.
+
+    `level` is the row of the digits' middle and their height; the side of a cell is higher than they are.
+    """
+    middle, height = level
+    taken_out = np.where((darkness >= _STROKE) & (seen == 0), np.uint8(255), np.uint8(0))
+    labels, stats = label(taken_out)
+    tall = (stats[:, cv2.CC_STAT_HEIGHT] >= 0.6 * height) & (stats[:, cv2.CC_STAT_HEIGHT] <= 1.35 * height)
+    slender = stats[:, cv2.CC_STAT_WIDTH] <= 0.6 * height
+    off = np.abs(stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2 - middle)
+    keep = tall & slender & (off <= 0.35 * height)
+    keep[0] = False
+    return np.where(keep[labels], np.uint8(255), np.uint8(0))
+
+
+def _darkness(gray: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How much darker than the paper around it each pixel is, 1 = as dark as the string's ink: (h, w)."""
+    brightness = gray.astype(np.float32)
+    is_ink = mask > 0
+    if not is_ink.any() or is_ink.all():
+        return np.zeros(gray.shape, np.float32)
+    if brightness[is_ink].mean() > brightness[~is_ink].mean():  # light ink on dark paper
+        brightness = 255 - brightness
+    reach = 2 * (gray.shape[0] // 2) + 1
+    weights = (~is_ink).astype(np.float32)
+    near = cv2.blur(weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
+    paper = cv2.blur(brightness * weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
+    paper = np.where(near > 0.02, paper / np.maximum(near, 0.02), brightness[~is_ink].mean())
+    darker = paper - brightness
+    level = float(np.percentile(darker[is_ink], 80))
+    return np.asarray(darker / max(level, 1.0), dtype=np.float32)
+
+
+def _without_specks(strong: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pieces of a string's strong ink (h, w) that are large enough to say how high it is."""
+    labels, stats = label(strong)
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    sides[0] = 0
+    return np.where((sides >= _SPECK * sides[1:].max(initial=0))[labels] & (labels > 0), strong, np.uint8(0))
+
+
+def _without_lines(strong: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A string's ink (h, w) without level runs longer than it is high, unless nothing else is there."""
+    rows = np.flatnonzero(strong.any(axis=1))
+    length = int(rows[-1] - rows[0]) + 1
+    if length >= strong.shape[1]:
+        return strong
+    lines = cv2.morphologyEx(strong, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    rest = cv2.subtract(strong, lines)
+    return np.asarray(rest if 4 * np.count_nonzero(rest) > np.count_nonzero(strong) else strong, dtype=np.uint8)
+
+
+def _fitted(strong: NDArray[np.uint8]) -> tuple[float, float]:
+    """The row that comes to the strip's middle, and strip pixels to a pixel, for a string's ink (h, w), not empty."""
+    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    window = max(1, round(0.6 * (int(rows[-1]) + 1 - int(rows[0]))))
+    heights = []
+    first, last = int(columns[0]), int(columns[-1]) + 1
+    for start in range(first, max(first + 1, last + 1 - window // 2), max(1, window // 2)):
+        inside = np.flatnonzero(strong[:, start : start + window].any(axis=1))
+        if len(inside):
+            heights.append(inside[-1] + 1 - inside[0])
+    usual = float(np.percentile(heights, 60))  # above the median: gaps and points between digits are low
+    weight = np.cumsum(strong.sum(axis=1, dtype=np.float64))
+    low, high = (int(np.searchsorted(weight, share * weight[-1])) for share in (0.02, 0.98))
+    usual = max(usual, 0.5 * (high - low))
+    return (low + high + 1) / 2, min(DIGIT_PX / usual, MOST_PX / (high + 1 - low))
+
+
+def _scaled(plane: NDArray[np.uint8], width: int, middle: float, scale: float) -> NDArray[np.uint8]:
+    """A plane (h, w) at the strip's size (32, width), with row `middle` in its middle."""
+    reach = STRIP_PX / 2 / scale
+    top, bottom = int(np.floor(middle - reach)), int(np.ceil(middle + reach))
+    before, after = max(0, -top), max(0, bottom - plane.shape[0])
+    rows = plane[max(0, top) : min(plane.shape[0], bottom)]
+    rows = cv2.copyMakeBorder(rows, before, after, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rows, (width, STRIP_PX), interpolation=how), dtype=np.uint8)
+
+
+def views_of(strip: Strip) -> tuple[NDArray[np.uint8], ...]:
+    """A strip's pixels as they are, and drawn wider: noughts that touch are told apart in one or the other."""
+    width = min(LONGEST_PX, round(_WIDER * strip.pixels.shape[1]))
+    wider = cv2.resize(strip.pixels, (width, STRIP_PX), interpolation=cv2.INTER_LINEAR)
+    return strip.pixels, np.asarray(wider, dtype=np.uint8)
+
+
+def read_strips(
+    strips: Sequence[Strip], posteriors: Sequence[Sequence[NDArray[np.float32]]], temperature: float
+) -> tuple[StringReading, ...]:
+    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1.
+
+    A text's chance is the sum over every way to place its digits, the mean of all views. To the power of
+    1 / `temperature`, against its rivals' chances, it is how often the text is right: the model knows the temperature.
+    """
+    return tuple(_read(strip, views, temperature) for strip, views in zip(strips, posteriors, strict=True))
+
+
+def _read(strip: Strip, posteriors: Sequence[NDArray[np.float32]], temperature: float) -> StringReading:
+    views = [steps.astype(np.float64) for steps in posteriors]
+    texts = list(dict.fromkeys(text for steps in views for text in likely_texts(steps)))
+    chances = np.mean([[text_chance(steps, text) for text in texts] for steps in views], axis=0)
+    weights = np.append(chances, max(0.0, 1 - chances.sum())) ** (1 / temperature)
+    order = np.argsort(-chances, kind="stable")
+    best, *rest = [Alternative(texts[rank], float(weights[rank] / weights.sum())) for rank in order]
+    return StringReading(best.text, best.probability, tuple(rest[: _RIVALS - 1]), _columns(strip, views[0], best.text))
+
+
+def likely_texts(steps: NDArray[np.float64]) -> list[str]:
+    """The likeliest texts for posteriors (steps, 11), at least one: a prefix beam search.
+
+    Graves and Jaitly, Towards end-to-end speech recognition with recurrent neural networks, ICML 2014, without the
+    language model: every amount is as likely as another.
+    """
+    beam: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}  # prefix -> chance that it ends in a blank, or in its digit
+    for row in steps.tolist():
+        blank, likely = row[BLANK], [digit for digit in range(BLANK) if row[digit] > _UNLIKELY]
+        grown: dict[str, tuple[float, float]] = {}
+        for prefix, (after_blank, after_digit) in beam.items():
+            both = after_blank + after_digit
+            repeated = row[int(prefix[-1])] if prefix else 0.0
+            known = grown.get(prefix, (0.0, 0.0))
+            grown[prefix] = known[0] + both * blank, known[1] + after_digit * repeated
+            for digit in likely:
+                longer = f"{prefix}{digit}"
+                before = after_blank if prefix and int(prefix[-1]) == digit else both
+                known = grown.get(longer, (0.0, 0.0))
+                grown[longer] = known[0], known[1] + before * row[digit]
+        beam = dict(sorted(grown.items(), key=lambda item: (-sum(item[1]), item[0]))[:_BEAM])
+    return list(beam)[:_RIVALS]
+
+
+def text_chance(steps: NDArray[np.float64], text: str) -> float:
+    """The chance of exactly `text`, summed over all ways to place it on the steps (T, 11)."""
+    states, may_skip = _states(text)
+    chances = np.zeros(len(states))
+    chances[0] = 1.0  # before the first step: the blank that may come first
+    for place, row in enumerate(steps[:, states]):
+        moved = chances.copy()
+        moved[1:] += chances[:-1]
+        if place:
+            moved[2:] += np.where(may_skip, chances[:-2], 0)
+        chances = moved * row
+    return float(chances[-2:].sum())
+
+
+def _states(text: str) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """A text's labels with blanks around each; and, from the third on, whether the blank before it may be left out."""
+    states = np.full(2 * len(text) + 1, BLANK, np.intp)
+    states[1::2] = [int(digit) for digit in text]
+    return states, (states[2:] != BLANK) & (states[2:] != states[:-2])
+
+
+def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple[float, float], ...]:
+    """Where each digit stands on the page, from the likeliest way to place the text."""
+    if not text:
+        return ()
+    path = _alignment(steps, text)
+    shown = [np.flatnonzero(path == digit) for digit in range(len(text))]
+    middles = [(float(own.mean()) + 0.5) * STEP_PX for own in shown if len(own)]
+    if len(middles) < len(text):  # only a wider view has room for it
+        middles = [(digit + 0.5) * len(steps) * STEP_PX / len(text) for digit in range(len(text))]
+    inked = np.flatnonzero(strip.pixels.any(axis=(0, 2)))
+    if not len(inked):  # read on bare paper: a model may
+        inked = np.arange(strip.pixels.shape[1])
+    edges = [min(float(inked[0]), middles[0]), max(float(inked[-1]) + 1, middles[-1])]
+    edges[1:1] = [(one + other) / 2 for one, other in pairwise(middles)]
+    on_page = [strip.left + edge / strip.scale for edge in edges]
+    return tuple(pairwise(on_page))
+
+
+def _alignment(steps: NDArray[np.float64], text: str) -> NDArray[np.intp]:
+    """Which digit of the text (steps,) each step shows on the likeliest path, -1 where none."""
+    states, may_skip = _states(text)
+    logs = np.log(np.maximum(steps[:, states], 1e-30))
+    best = np.full(len(states), -math.inf)
+    best[:2] = logs[0, :2]
+    came = np.zeros((len(steps), len(states)), np.intp)
+    for place in range(1, len(steps)):
+        options = np.full((3, len(states)), -math.inf)
+        options[0] = best
+        options[1, 1:] = best[:-1]
+        options[2, 2:] = np.where(may_skip, best[:-2], -math.inf)
+        came[place] = options.argmax(axis=0)
+        best = options.max(axis=0) + logs[place]
+    state = len(states) - 1 if best[-1] >= best[-2] else len(states) - 2
+    path = np.full(len(steps), -1, np.intp)
+    for place in range(len(steps) - 1, -1, -1):
+        if state % 2:
+            path[place] = state // 2
+        state -= int(came[place, state])
+    return path

@@ -1,0 +1,90 @@
+"""The string reader's network: strips (N, 32, W, 2) float32, 0..1 -> logits (N, W / 4, 11) for CTC, the last the blank.
+
+Fully convolutional: it reads a strip of any width, a step every four columns, each seeing some fifty columns around it.
+Small residual blocks, strided early, so that a strip costs about as much as a hundred digits' crops.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from docscan.stages.strings import BLANK, PLANES, STRIP_PX
+
+STEM = 24
+STAGES = ((24, 1), (48, 2), (80, 1))  # channels and residual blocks at 1/2, 1/4 and (1/8 high, 1/4 wide)
+LINE_CHANNELS = 112  # once the height is folded away
+CONTEXT_BLOCKS = 2
+CONTEXT_PX = 5  # steps each looks at
+
+
+def build_string_network(*, folded: bool = False) -> Any:
+    """An untrained keras.Model named "strings".
+
+    `folded` leaves the batch normalisations out: the twin that `fold_strings` fills for export.
+    """
+    import keras
+
+    strips = keras.Input((STRIP_PX, None, PLANES), name="strips")
+    flow = _convolve(strips, STEM, "stem", kernel_px=(5, 5), strides=(2, 2), folded=folded)
+    for stage, (channels, blocks) in enumerate(STAGES):
+        if stage > 0:
+            flow = _convolve(flow, channels, f"widen{stage}", strides=(2, 2 if stage == 1 else 1), folded=folded)
+        for block in range(blocks):
+            inner = _convolve(flow, channels, f"first{stage}{block}", folded=folded)
+            inner = _convolve(inner, channels, f"second{stage}{block}", folded=folded, activate=False)
+            flow = keras.layers.ReLU(name=f"relu{stage}{block}")(
+                keras.layers.Add(name=f"add{stage}{block}")([flow, inner])
+            )
+    flow = _convolve(flow, LINE_CHANNELS, "line", kernel_px=(4, 1), padding="valid", folded=folded)
+    for block in range(CONTEXT_BLOCKS):
+        inner = keras.layers.DepthwiseConv2D((1, CONTEXT_PX), padding="same", use_bias=False, name=f"along{block}")(
+            flow
+        )
+        inner = _convolve(inner, LINE_CHANNELS, f"across{block}", kernel_px=(1, 1), folded=folded)
+        flow = keras.layers.Add(name=f"context{block}")([flow, inner])
+    flow = keras.layers.Dropout(0.15, name="drop")(flow)
+    flow = keras.layers.Conv2D(BLANK + 1, 1, name="logits", dtype="float32")(flow)
+    return keras.Model(strips, keras.layers.Reshape((-1, BLANK + 1), name="steps")(flow), name="strings")
+
+
+def fold_strings(model: Any) -> Any:
+    """The same function without batch normalisation: each is multiplied into the convolution before it."""
+    twin = build_string_network(folded=True)
+    for layer in twin.layers:
+        trained = model.get_layer(layer.name)
+        if layer.__class__.__name__ != "Conv2D" or layer.name == "logits":
+            layer.set_weights(trained.get_weights())
+            continue
+        [kernel] = trained.get_weights()
+        norm = model.get_layer(f"{layer.name}_norm")
+        gain, offset, mean, variance = norm.get_weights()
+        gain = gain / np.sqrt(variance + norm.epsilon)
+        layer.set_weights([kernel * gain, offset - mean * gain])
+    return twin
+
+
+def _convolve(
+    flow: Any,
+    channels: int,
+    name: str,
+    *,
+    folded: bool,
+    kernel_px: tuple[int, int] = (3, 3),
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "same",
+    activate: bool = True,
+) -> Any:
+    import keras
+
+    flow = keras.layers.Conv2D(
+        channels,
+        kernel_px,
+        strides=strides,
+        padding=padding,
+        use_bias=folded,
+        kernel_initializer="he_normal",
+        name=name,
+    )(flow)
+    if not folded:
+        flow = keras.layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(flow)
+    return keras.layers.ReLU(name=f"{name}_relu")(flow) if activate else flow
