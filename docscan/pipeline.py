@@ -3,27 +3,41 @@
 Each stage is a pure function over frozen records; call them one by one to look inside.
 """
 
-from docscan.records import Page, PageResult
+from docscan.records import Page, PageResult, Surroundings
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import DigitModel
 from docscan.stages.components import find_components
 from docscan.stages.decode import decode_glyphs
+from docscan.stages.frames import leave_out_frame
 from docscan.stages.glyphs import cut_glyphs
-from docscan.stages.layout import arrange_numbers, leave_out_words
+from docscan.stages.grain import leave_out_grain
+from docscan.stages.layout import arrange_numbers
 from docscan.stages.normalise import normalise_all
+from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
+from docscan.stages.straighten import find_turns, on_scan, straighten, turned, turned_back
+from docscan.stages.strings import cut_strips
+from docscan.stages.words import leave_out_words
 
 
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
-    ink = binarise(page, settings.binarise)
-    unruled = remove_rulings(ink, settings.components, settings.rulings)
+    straight = straighten(page, binarise(page, settings.binarise), settings.binarise, settings.straighten)
+    unruled = remove_rulings(straight.ink, settings.components, settings.rulings)
     components = find_components(unruled.ink, settings.components)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))
-    digits = leave_out_words(decode_glyphs(glyphs, probabilities), unruled.rulings, settings.layout)
+    about = Surroundings(unruled.rulings, components.low, components.runs)
+    readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
+    doubtful = find_doubtful(readings, about, settings.layout, settings.strings)
+    strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))
+    readings, about = settle(readings, doubtful, strings, about, settings.strings)
+    digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
     least_confidence = model.least_confidence(settings.review)
-    numbers = arrange_numbers(digits, unruled.rulings, settings.layout, least_confidence)
+    numbers = arrange_numbers(digits, about, settings.layout, least_confidence)
+    turns = find_turns(glyphs, numbers, model, settings.straighten)
+    if turns:  # the only second reading there is
+        return turned_back(read_page(turned(page, turns), model, settings.without_turns()), turns)
     height, width = page.gray.shape
-    return PageResult(numbers, width, height, blank=len(components) == 0)
+    return PageResult(on_scan(numbers, straight, page), width, height, blank=len(components) == 0)

@@ -1,7 +1,7 @@
 """The frozen records that flow from a scan to a spreadsheet; nothing here decides anything about digits."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +74,22 @@ class InkMask:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Straight:
+    """A page with its lines level."""
+
+    page: Page
+    ink: InkMask
+    """Of that page; none beyond the edges of the scan."""
+    to_scan: NDArray[np.float64]
+    """(2, 3): takes the x and y of a pixel's middle on this page to the scan's."""
+
+    def __post_init__(self) -> None:
+        _check(self.to_scan, "to_scan", ndim=2, dtype=np.float64)
+        if self.ink.ink.shape != self.page.gray.shape:
+            raise ValueError(f"ink: expected the shape of the page, {self.page.gray.shape}, got {self.ink.ink.shape}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rulings:
     """Printed lines: of ruled paper, tables, boxes and combs, a table's line being one from end to end."""
 
@@ -105,6 +121,32 @@ class Unruled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LowInk:
+    """Pieces of ink too low for a digit: points, commas, dashes, the low letters of small print, specks."""
+
+    boxes: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    """(N, 4): left, top, right, bottom; half-open, page pixels."""
+    pen_px: float = 0.0
+    """How wide the page's usual stroke is, about; 0 on a page without digits."""
+
+    def __post_init__(self) -> None:
+        _check(self.boxes, "boxes", ndim=2, dtype=np.int32)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What stands about the digits of a page and is none itself."""
+
+    rulings: Rulings
+    low: LowInk = field(default_factory=LowInk)
+    runs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    """(R, 4): boxes of ink that nobody tried to read, as high as digits and much wider."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Components:
     """Connected pieces of ink; every column has one row a component."""
 
@@ -118,6 +160,10 @@ class Components:
     """(N,): ink pixels."""
     digit_height_px: float
     """The usual height of a digit on this page, in pixels; 0 on a page without components."""
+    low: LowInk = field(default_factory=LowInk)
+    """The page's pieces too low to be among the components, and those among them that are low and wide."""
+    runs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    """(R, 4): the boxes of pieces as high as digits but much too wide: digits that hang on a line."""
 
     def __post_init__(self) -> None:
         _check(self.boxes, "boxes", ndim=2, dtype=np.int32)
@@ -129,7 +175,8 @@ class Components:
 
     def where(self, keep: NDArray[np.bool_]) -> "Components":
         """The components for which `keep` (N,) is True; every column stays aligned."""
-        return Components(self.labels, self.ids[keep], self.boxes[keep], self.areas[keep], self.digit_height_px)
+        columns = self.ids[keep], self.boxes[keep], self.areas[keep]
+        return Components(self.labels, *columns, self.digit_height_px, self.low, self.runs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from docscan.errors import SettingsError
@@ -17,8 +17,9 @@ from docscan.errors import SettingsError
 class BinariseSettings:
     """Which pixels are ink."""
 
-    method: Literal["local", "otsu"] = "local"
-    """`local`: a threshold that follows the light. `otsu`: one threshold for the page."""
+    method: Literal["local", "adaptive", "wolf", "sauvola", "otsu"] = "local"
+    """`local`: as dark as the ink near by, against the paper near by. `adaptive`, `wolf`, `sauvola`: by the mean of the
+    window, and its spread. `otsu`: one threshold for the page."""
     side_px: int = 600
     """Polarity and paper are judged on a page reduced to about this short side: 4 x for A4 at 300 dpi."""
     windows_per_side: float = 24
@@ -27,12 +28,56 @@ class BinariseSettings:
     """... and at least this wide, so that a 30 px high cell is not all window."""
     ink_share: float = 0.4
     """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
-    min_contrast: float = 0.08
-    """... and darker than the paper by at least this share of the paper's brightness."""
+    min_contrast: float = 0.06
+    """... and darker than the paper by at least this share of the paper's brightness: faint pencil is by 0.08."""
     noise_sigmas: float = 4
     """... and by this many standard deviations of the grain."""
+    sauvola_k: float = 0.2
+    """How far below the mean of a flat window Sauvola's threshold lies, as a share of it."""
+    wolf_k: float = 0.3
+    """... and Wolf's, as a share of the way to the darkest pixel of the page."""
     min_paper: float = 0.3
-    """Paper darker than this share of the page's brightest is the table the sheet lies on: no ink there."""
+    """Paper darker than this share of the sheet's is the table the sheet lies on: no ink there. Shadows leave 0.4."""
+    min_sheet: float = 0.2
+    """Beside the largest sheet on a table, others are at least this share of its size: a gleam is no sheet."""
+
+
+@dataclass(frozen=True, slots=True)
+class StraightenSettings:
+    """When a page is turned before it is read."""
+
+    least_deg: float = 2.5
+    """Lines less askew are read as they run: numbers 60 mm apart are still seen to be level with each other."""
+    most_deg: float = 35.0
+    """Skew is looked for up to here; a scanner makes 15 at most, a phone twice that."""
+    side_px: int = 600
+    """Skew is measured on a page reduced to about this short side ..."""
+    margin: float = 0.03
+    """... less this share of it at every edge, where scanners and the edges of tables leave level bars."""
+    min_side_px: int = 200
+    """A picture with a shorter side is a line or a cell, not a page: it stays as it is."""
+    min_gain: float = 1.3
+    """A page is levelled where that makes its lines this many times as sharp ..."""
+    min_halves: int = 3
+    """... and where so many of its top, bottom, left and right halves agree, to a degree, on the angle."""
+    quarter_turns: bool = True
+    """Whether a page that reads badly is held against itself turned by 90, 180 and 270 degrees."""
+    min_glyphs: int = 16
+    """... which takes so many candidate digits to tell."""
+    sure: float = 0.9
+    """A page reads well where digits and numbers at least this sure, 0..1, ..."""
+    well_read_digits: float = 0.6
+    """... in a row are this share of all digits: four in five where forms and words are upright, half on their side;"""
+    in_a_row: float = 0.1
+    """(and at least this share of all candidates)"""
+    well_read_glyphs: float = 0.75
+    """... or this share of all candidates: nine in ten where digits alone are upright, half where upside down."""
+    sample: int = 96
+    """Candidates that are read in all four turns."""
+    voting: float = 0.4
+    """Readings that vote, as a share of the sample: the surest of all four turns together."""
+    min_lead: float = 1.2
+    """The turn with the most votes needs this many times those of the page as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +134,26 @@ class ComponentSettings:
 
     min_height: float = 0.35
     """Lower than this share of the page's digit height is a speck or a mark."""
+    min_mark: float = 0.7
+    """Shorter both ways than this many strokes is a speck, not even a point."""
+    min_flatness: float = 1.5
+    """A dash is at least this many times as wide as it is high, and a digit is higher than a dash by as much."""
+    max_mark: float = 1.0
+    """Longer than this many digit heights is no sign, but a line."""
+    dot_fill: float = 0.7
+    """A piece about as wide as high, with ink in this share of its box,"""
+    max_dot: float = 0.6
+    """and no higher than this many digit heights, is a dot."""
     max_height: float = 4.5
     """Higher than this many digit heights is a drawing or a ruling; a pen writes three times as high as small print."""
     max_aspect: float = 3.0
     """Wider than this many of its own heights is a dash or a ruling."""
+    max_string: float = 8.0
+    """Where nothing has a digit's proportions, a piece no wider than this many of its heights may be a whole string."""
     min_fill: float = 0.1
     """A piece of less ink than this share of its box is a frame or a grid, and says nothing of the digits' height."""
+    frame_share: float = 0.15
+    """Where at least this share of the pieces of the usual height hold another, they are boxes for a digit each."""
     min_height_px: int = 7
     """Nobody reads a digit of fewer pixels."""
     min_page_share: float = 1 / 250
@@ -121,14 +180,97 @@ class GlyphSettings:
 class LayoutSettings:
     """How digits become numbers and lines; lengths in digit heights."""
 
-    max_gap: float = 0.55
-    """Digits further apart than this share of the higher one's height are two numbers."""
+    max_gap: float = 0.75
+    """Digits further apart than this share of the higher one's height are two numbers. On drawn pages those of one
+    number are up to 0.75 apart, where a 5 has lost its bar, those of two at least 0.93."""
+    gap_spread: float = 0.05
+    """How fast the chance that two digits are of one number falls about `max_gap`: 98 % at 0.55, 2 % at 0.95."""
     min_overlap: float = 0.45
     """Neighbours share at least this part of the lower one's height."""
     max_height_ratio: float = 2.6
     """Neighbours are no more than this many times as high as each other: a flat 5 beside a tall 6."""
-    min_digit_share: float = 0.65
-    """Where fewer than this share of three or more neighbours are digits, it is a word: the oo of Room are no 00."""
+    max_letter_gap: float = 0.5
+    """Letters and digits no further apart than this are one word."""
+    max_unread_share: float = 0.2
+    """Where more than this share of three or more neighbours, and more than one, are no digits, it is a word: the oo of
+    Room are no 00."""
+    max_comb_cell: float = 1.6
+    """The cells of a comb are no wider than this: one digit fits with its margins, two do not."""
+    max_comb_height: float = 2.6
+    """... and its dividers no higher than this many of the page's usual digit heights."""
+    comb_evenness: float = 0.75
+    """... and next to each other no narrower than this share of the wider."""
+    max_comb_gap: float = 0.6
+    """Boxes for a digit each that stand apart by no more than this share of their width are one comb."""
+    max_space: float = 1.6
+    """Words no further apart than this are of one text,"""
+    max_text_ratio: float = 1.9
+    """whose letters are no more than this many times as high as their neighbours: a hand writes larger than print,"""
+    min_text_overlap: float = 0.2
+    """and share at least this part of the lower one's height: a comma does."""
+    min_set_off: float = 0.9
+    """The last word of a text is no part of it after a space at least this wide: a number behind its label."""
+    min_letters: int = 3
+    """A text has so many letters at least,"""
+    max_text_digits: float = 0.67
+    """and less than this share of it looks like digits."""
+    strike_level: float = 0.25
+    """A line through a number this near to its middle, in heights of the number, crosses it out"""
+    min_strike: float = 0.7
+    """where it covers this share of the number's width"""
+    max_strike: float = 3.0
+    """and is no more than this longer: ruled paper's lines are."""
+    min_crowd: int = 6
+    """Grain is so many digits at least,"""
+    crowd_reach: float = 4.0
+    """no further than this from each other,"""
+    min_ones: float = 0.6
+    """of which this share are 1s: of a table's wood nine in ten, of written digits hardly a third,"""
+    min_height_spread: float = 0.45
+    """and whose heights have this standard deviation, in octaves: a hand's 0.3."""
+    min_letter: float = 2.5
+    """Low ink at least this many strokes wide and high is a letter: no point or dash is."""
+    mark_reach: float = 0.4
+    """A mark is no further than this from the digits it stands between, a sign from the digit it belongs to."""
+    mark_overlap: float = 0.35
+    """... and reaches no further than this under a digit: the point after a slanted 7."""
+    mark_level: float = 0.25
+    """The middle of a mark is this near to where it stands: a point on the line, a dash half-way up."""
+    min_point: float = 0.9
+    """A point is at least this many strokes wide and high,"""
+    min_dirt: int = 20
+    """and where so many pieces of no more strokes than `max_point` lie apart from all digits, larger than most:"""
+    dirt_share: float = 0.9
+    """than this share of them."""
+    max_point: float = 2.4
+    """A point is no longer than this many strokes, or"""
+    max_point_height: float = 0.2
+    """than this share of a digit's height."""
+    min_comma: float = 1.9
+    """A comma is at least this many strokes high,"""
+    comma_drop: float = 0.12
+    """and reaches this far below the line."""
+    min_flatness: float = 1.5
+    """A dash is at least this many times as wide as it is high,"""
+    max_dash: float = 0.34
+    """and no higher than this share of a digit's height."""
+    max_low_digit: float = 0.55
+    """What was read as a digit, but is thin, no higher than this share of its neighbour, and below the line or at
+    the top, is a comma or an apostrophe."""
+    may_slash: float = 1.05
+    """What was read as a 1 may be a slash where it is this many times as high as the digits beside: one 1 in ten is."""
+    min_slash: float = 1.2
+    """A lone slash is at least this many times as high as the highest digit of its date: no 1 is,"""
+    min_slash_lean: float = 0.3
+    """and at least this share of its own height wide."""
+    doubtful_mark: float = 0.5
+    """The chance that a number is right which holds what may be a mark, or dirt."""
+    frame_zone: float = 0.4
+    """An upright no further than this from the left or right edge of the page,"""
+    frame_slenderness: float = 5.0
+    """and so many times as high as wide, is the line of a cell: a 1 that leans or has a flag is wider;"""
+    frame_level: float = 0.15
+    """unless it begins and ends where the others do, but for this share of a digit."""
     beside_unread: float = 0.25
     """The chance that a number is whole where ink beside it was not read: two digits run together, a blot, a sign."""
 
@@ -189,6 +331,7 @@ class Settings:
     """All of them; the digest goes into every page's key, so changing one reads pages again."""
 
     binarise: BinariseSettings = field(default_factory=BinariseSettings)
+    straighten: StraightenSettings = field(default_factory=StraightenSettings)
     rulings: RulingSettings = field(default_factory=RulingSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
     glyphs: GlyphSettings = field(default_factory=GlyphSettings)
@@ -211,6 +354,10 @@ class Settings:
                 raise SettingsError(f"{name}: expected a table of settings, found {table!r}")
             values[name] = _group(groups[name], name, table)
         return cls(**values)
+
+    def without_turns(self) -> Self:
+        """The same for a page that stands upright already."""
+        return replace(self, straighten=replace(self.straighten, quarter_turns=False))
 
     def digest(self) -> str:
         """12 hex digits that change when any setting does."""

@@ -12,18 +12,31 @@ from numpy.typing import NDArray
 
 from docscan.records import InkMask, Page
 from docscan.settings import BinariseSettings
+from docscan.stages.components import label
 
+_WHITE = 255
 _NEIGHBOURHOOD_PX = 41  # on the reduced page: wider than a digit
 _GAUSSIAN_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
 def binarise(page: Page, settings: BinariseSettings) -> InkMask:
     """Separate ink from paper; a blank page gives an empty mask, light ink on a dark page is turned round first."""
-    gray, small = page.gray, reduced(page.gray, settings)
-    if is_light_on_dark(small):
-        gray, small = cv2.bitwise_not(gray), cv2.bitwise_not(small)
-    ink = _otsu(gray) if settings.method == "otsu" else _local(gray, small, settings)
+    small = reduced(page.gray, settings)
+    ink = light_ink(page.gray, small, settings) if is_light_on_dark(small) else dark_ink(page.gray, small, settings)
     return InkMask(ink, page.dpi)
+
+
+def dark_ink(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """The ink (H, W), 255 = ink, of a page known to be dark on light; `small` is the page `reduced`."""
+    if settings.method == "local":
+        return _local(gray, small, settings)
+    ink = {"otsu": _otsu, "adaptive": _adaptive, "sauvola": _sauvola, "wolf": _wolf}[settings.method](gray, settings)
+    return np.asarray(ink, dtype=np.uint8)
+
+
+def light_ink(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """The ink (H, W), 255 = ink, of a page known to be light on dark."""
+    return dark_ink(cv2.bitwise_not(gray), cv2.bitwise_not(small), settings)
 
 
 def reduced(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
@@ -48,10 +61,48 @@ def _factor(gray: NDArray[np.uint8], settings: BinariseSettings) -> int:
     return max(1, round(float(min(gray.shape)) / settings.side_px))
 
 
-def _otsu(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _otsu(gray: NDArray[np.uint8], _: BinariseSettings) -> NDArray[np.uint8]:
     """One threshold for the page: Otsu, IEEE Trans. SMC 9(1), 1979. doi:10.1109/TSMC.1979.4310076."""
-    _, ink = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
-    return np.asarray(ink, dtype=np.uint8)
+    return cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)[1]  # type: ignore[no-any-return]
+
+
+def _adaptive(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """Darker than the mean of the window by a share of white."""
+    window, darker_by = _window(gray, settings), _WHITE * settings.min_contrast
+    mean, inverted = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
+    return cv2.adaptiveThreshold(gray, _WHITE, mean, inverted, window, darker_by)  # type: ignore[no-any-return]
+
+
+def _sauvola(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """Sauvola & Pietikainen, Pattern Recognition 33(2), 2000. doi:10.1016/S0031-3203(99)00055-2."""
+    brightness, mean, deviation = _statistics(gray, settings)
+    threshold = mean * (1 + settings.sauvola_k * (deviation / np.float32(_WHITE / 2) - 1))
+    return cv2.compare(brightness, threshold.astype(np.float32), cv2.CMP_LE)  # type: ignore[no-any-return]
+
+
+def _wolf(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
+    """Wolf & Jolion, Pattern Analysis and Applications 6(4), 2004. doi:10.1007/s10044-003-0197-7.
+
+    Sauvola's, with the contrast of the page in place of a fixed one.
+    """
+    brightness, mean, deviation = _statistics(gray, settings)
+    flatness = 1 - deviation / max(float(deviation.max()), 1.0)
+    threshold = mean - settings.wolf_k * flatness * (mean - np.float32(gray.min()))
+    return cv2.compare(brightness, threshold.astype(np.float32), cv2.CMP_LT)  # type: ignore[no-any-return]
+
+
+def _statistics(gray: NDArray[np.uint8], settings: BinariseSettings) -> tuple[NDArray[np.float32], ...]:
+    """Brightness, and its mean and standard deviation in the window around every pixel: (H, W) each."""
+    window = (_window(gray, settings),) * 2
+    brightness = gray.astype(np.float32)
+    mean = cv2.boxFilter(brightness, -1, window, borderType=cv2.BORDER_REPLICATE)
+    square = cv2.sqrBoxFilter(brightness, -1, window, borderType=cv2.BORDER_REPLICATE)
+    return brightness, mean, cv2.sqrt(cv2.max(square - mean * mean, 0.0))
+
+
+def _window(gray: NDArray[np.uint8], settings: BinariseSettings) -> int:
+    """The side of the paper window of a page, at any size: odd, pixels."""
+    return max(settings.min_window_px, round(float(min(gray.shape)) / settings.windows_per_side)) | 1
 
 
 def _local(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
@@ -67,7 +118,7 @@ def _threshold(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: Bina
     factor, size = _factor(gray, settings), small.shape[::-1]
     # Averaging would thin the darkness of a fine stroke; its darkest pixel tells how dark its ink is.
     darkest = cv2.resize(cv2.erode(gray, np.ones((factor, factor))), size, interpolation=cv2.INTER_NEAREST)
-    window = max(settings.min_window_px, round(min(size) / settings.windows_per_side)) | 1
+    window = _window(small, settings)
     # Blurred first: the closing of grainy paper is its brightest grain, not its brightness.
     paper = cv2.morphologyEx(cv2.blur(small, (5, 5)), cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
     paper = cv2.blur(paper, (window // 2 | 1, window // 2 | 1))
@@ -78,8 +129,32 @@ def _threshold(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: Bina
     noise = _noise(gray.reshape(-1)[::step])
     floor = np.maximum(paper * settings.min_contrast, settings.noise_sigmas * noise)
     darker_by = np.maximum(contrast * settings.ink_share, floor)
-    beside_the_sheet = paper < settings.min_paper * np.percentile(paper, 90)
-    return np.where(beside_the_sheet, 0, np.clip(paper - darker_by, 0, 255)).astype(np.uint8)
+    return np.where(_is_sheet(paper, window // 4, settings), np.clip(paper - darker_by, 0, 255), 0).astype(np.uint8)
+
+
+def _is_sheet(paper: NDArray[np.uint8], edge_px: int, settings: BinariseSettings) -> NDArray[np.bool_]:
+    """Where there is paper, (h, w), of the brightness around every point: the rest is what the sheet lies on.
+
+    Where the picture falls into two, one far darker than any shadow makes paper, the sheet is the brighter, in one
+    piece or a few, and its edge is left out: the grain of a wooden table is bright enough to be paper, and reads as
+    ones.
+    """
+    counts = cv2.calcHist([paper], [0], None, [256], [0, 256]).reshape(-1)
+    between = 1 + int(cv2.threshold(paper, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)[0])
+    beside, sheet = _middle(counts[:between]), between + _middle(counts[between:])
+    least = settings.min_paper * sheet
+    if beside >= least:
+        return np.asarray(paper >= least)
+    bright = cv2.erode(cv2.compare(paper, max(least, between), cv2.CMP_GE), np.ones((2 * edge_px + 1,) * 2, np.uint8))
+    labels, stats = label(np.asarray(bright, dtype=np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    pieces = np.concatenate([[False], areas >= settings.min_sheet * areas.max(initial=0)])
+    return np.asarray(pieces[labels])
+
+
+def _middle(counts: NDArray[np.float32]) -> int:
+    """The median of gray levels from 0, each as often as `counts` says; 0 where there are none."""
+    return int(np.searchsorted(np.cumsum(counts), counts.sum() / 2))
 
 
 def _noise(sample: NDArray[np.uint8]) -> float:

@@ -1,14 +1,19 @@
 """InkMask -> Components: label connected ink, learn how high digits are here, keep what could be one."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Components, InkMask
+from docscan.records import Components, InkMask, LowInk
 from docscan.settings import ComponentSettings
 
 _MM_PER_INCH = 25.4
 _BINS_PER_OCTAVE = 8
+_SAMPLE = 64  # pieces looked at
+_ROUND = 1.4  # longer than wide by more is a stroke, not a dot
+_STROKE_SHARE = 1.2  # of a digit's ink over half its box's outline, to the width of its strokes: 1.1 to 1.4 by hand
 
 
 def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
@@ -23,8 +28,11 @@ def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
     ids = np.arange(1, len(stats), dtype=np.int32)
     areas = stats[1:, cv2.CC_STAT_AREA]
     digit_height_px = digit_height(boxes, areas, ink, settings)
-    found = Components(labels, ids, boxes, areas, digit_height_px)
-    return found.where(_could_be_digits(found, settings))
+    low = _low_ink(boxes, areas, digit_height_px, settings)
+    found = Components(labels, ids, boxes, areas, digit_height_px, low)
+    keep = _could_be_digits(found, settings)
+    as_high = np.abs(np.log2(np.maximum(boxes[:, 3] - boxes[:, 1], 1) / max(digit_height_px, 1))) < 1
+    return replace(found.where(keep), runs=boxes[as_high & ~keep])
 
 
 def label(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint16] | NDArray[np.int32], NDArray[np.int32]]:
@@ -53,8 +61,18 @@ def digit_height(
     filled = areas >= settings.min_fill * widths * heights
     proportions = (widths <= 1.5 * heights) & (heights <= 12 * widths) & filled
     plausible = proportions & (heights >= low) & (heights <= high)
+    if not plausible.any():  # one string whose digits all touch is as high as a digit
+        plausible = filled & (heights >= low) & (heights <= high) & (widths <= settings.max_string * heights)
     if not plausible.any():
         return 0.0
+    near = _usual(heights, areas, plausible)
+    if _are_frames(boxes, near, plausible, settings):  # a form of small boxes: what stands in them is what is meant
+        near = _usual(heights, areas, plausible & ~near)
+    return float(np.median(heights[near]))
+
+
+def _usual(heights: NDArray[np.int32], areas: NDArray[np.int32], plausible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the plausible pieces are about as high as most of their ink."""
     octaves = np.log2(heights[plausible])
     # A smoothed histogram of log heights: a hand's digits differ by a third, print and hand by more.
     bins = np.round((octaves - octaves.min()) * _BINS_PER_OCTAVE).astype(np.intp)
@@ -62,7 +80,34 @@ def digit_height(
     mass = np.convolve(ink_of, [1, 2, 3, 2, 1], "same")
     peak = int(np.argmax(mass[: bins.max() + 1]))
     near = np.abs(bins - peak) <= _BINS_PER_OCTAVE // 4
-    return float(np.median(heights[plausible][near])) if near.any() else float(np.median(heights[plausible]))
+    usual = plausible.copy()
+    usual[plausible] = near if near.any() else True
+    return usual
+
+
+def _are_frames(
+    boxes: NDArray[np.int32], usual: NDArray[np.bool_], plausible: NDArray[np.bool_], settings: ComponentSettings
+) -> bool:
+    """True where many of the pieces of the usual height hold another piece within: no digit does."""
+    frames = boxes[usual][:: 1 + np.count_nonzero(usual) // _SAMPLE, np.newaxis]
+    inside = (frames[..., :2] < boxes[plausible][:, :2]) & (boxes[plausible][:, 2:] < frames[..., 2:])
+    large_enough = (boxes[plausible][:, 3] - boxes[plausible][:, 1]) >= settings.min_height * (
+        frames[..., 3] - frames[..., 1]
+    )
+    return bool((inside.all(axis=2) & large_enough).any(axis=1).mean() >= settings.frame_share)
+
+
+def _low_ink(boxes: NDArray[np.int32], areas: NDArray[np.int32], unit: float, settings: ComponentSettings) -> LowInk:
+    """The pieces lower than any digit and no longer than one, but for what is finer than the pen."""
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    like_digits = (np.abs(np.log2(np.maximum(heights, 1) / max(unit, 1))) < 1) & (widths <= 1.5 * unit)
+    if not like_digits.any():
+        return LowInk()
+    pen_px = float(np.median(areas[like_digits] / (widths + heights)[like_digits])) / _STROKE_SHARE
+    fine = np.maximum(widths, heights) < settings.min_mark * pen_px
+    low = (heights < settings.min_height * unit) | (heights * settings.min_flatness < np.minimum(widths, unit))
+    low &= (widths <= settings.max_mark * unit) & ~fine
+    return LowInk(boxes[low & (areas >= (settings.min_mark * pen_px) ** 2 / 2)], pen_px)
 
 
 def _could_be_digits(found: Components, settings: ComponentSettings) -> NDArray[np.bool_]:
@@ -74,4 +119,8 @@ def _could_be_digits(found: Components, settings: ComponentSettings) -> NDArray[
     no_ruling = (heights <= settings.max_height * found.digit_height_px) & (
         widths <= settings.max_aspect * np.maximum(heights, found.digit_height_px)
     )
-    return np.asarray(large_enough & no_ruling & (found.digit_height_px > 0))
+    # The pips of a die, the dot of a large i: a disc fills pi / 4 of its box.
+    solid = found.areas >= settings.dot_fill * widths * heights
+    is_dot = solid & (np.maximum(widths, heights) <= settings.max_dot * found.digit_height_px)
+    is_dot &= np.maximum(widths, heights) <= _ROUND * np.minimum(widths, heights)
+    return np.asarray(large_enough & no_ruling & ~is_dot & (found.digit_height_px > 0))

@@ -1,4 +1,4 @@
-"""Links between pairs of things -> groups of things: what glyphs.py and layout.py both need."""
+"""Links between pairs of things -> groups of things: what glyphs.py and the stages after it need."""
 
 from collections.abc import Iterator
 
@@ -17,6 +17,17 @@ def neighbours(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> Iterato
     ends = np.searchsorted(lefts, boxes[order, 2] + reach[order], side="right")
     for place, (row, end) in enumerate(zip(order, ends, strict=True)):
         yield int(row), order[place + 1 : end]
+
+
+def neighbour_pairs(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The same as `neighbours`, all pairs at once: (P,) rows and (P,) the others, in the same order."""
+    order = np.argsort(boxes[:, 0], kind="stable")
+    places = np.arange(len(boxes))
+    ends = np.searchsorted(boxes[order, 0], boxes[order, 2] + reach[order], side="right")
+    counts = np.maximum(ends - places - 1, 0)
+    first = np.repeat(places, counts)
+    second = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts) + first + 1
+    return order[first], order[second]
 
 
 def group(count: int, links: list[tuple[int, int]]) -> NDArray[np.intp]:

@@ -1,109 +1,132 @@
 """Digits -> Numbers: neighbours make numbers, numbers make lines, lines make the reading order."""
 
+import itertools
 import math
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Box, Digit, Number, Rulings
+from docscan.records import Box, Digit, LowInk, Number, Surroundings
 from docscan.settings import LayoutSettings
-from docscan.stages.grouping import group, neighbours
+from docscan.stages.chains import is_ruled_between, link_chances, next_digits, shared_rows
+from docscan.stages.combs import comb_neighbours
+from docscan.stages.grouping import group, neighbour_pairs
+from docscan.stages.marks import Marks, find_marks, low_digits, marked_neighbours, write_number
+from docscan.stages.strikes import is_struck
+
+Pairs = list[tuple[int, int]]
 
 
-def leave_out_words(readings: tuple[Digit, ...], rulings: Rulings, settings: LayoutSettings) -> tuple[Digit, ...]:
-    """The digits among the readings of a page's glyphs, but for those that stand among letters.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chains:
+    """Digits in chains, one a number, and the chains in lines."""
 
-    A digit beside ink that was not read is marked.
-    """
-    boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
-    is_digit = np.array([reading.text != "" for reading in readings], dtype=np.bool_)
-    if is_digit.all():
-        return readings
-    links = _next_digits(boxes, rulings, settings)
-    strings = group(len(readings), links)
-    digits, members = np.bincount(strings, weights=is_digit), np.bincount(strings)
-    # Of two, one may be a sign: 5€.
-    is_number = (digits >= settings.min_digit_share * members) | (members <= 2)
-    keep = is_digit & is_number[strings]
-    beside_unread = {one for pair in links for one, other in (pair, pair[::-1]) if not is_digit[other]}
-    return tuple(
-        replace(reading, beside_unread=row in beside_unread) for row, reading in enumerate(readings) if keep[row]
-    )
+    boxes: NDArray[np.int32]
+    """(N, 4): of the digits."""
+    marks: Marks
+    near: Pairs
+    """Digits linked because they stand near each other."""
+    numbers: Sequence[NDArray[np.intp]]
+    """The digits of each number, left to right."""
+    outer: NDArray[np.int32]
+    """(numbers, 4): their boxes."""
+    lines: Sequence[NDArray[np.intp]]
+    """The numbers of each line, in reading order."""
 
 
 def arrange_numbers(
-    digits: tuple[Digit, ...], rulings: Rulings, settings: LayoutSettings, least_confidence: float
+    digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings, least_confidence: float
 ) -> tuple[Number, ...]:
     """Chain digits into numbers and numbers into lines, in reading order; no digits make no numbers.
 
-    A number ends at an upright ruling. Those surer than `least_confidence`, 0..1, are accepted unseen; a person looks
-    at the rest.
+    A number ends at an upright ruling that is no divider of a comb; a mark between two digits joins them. Those surer
+    than `least_confidence`, 0..1, are accepted unseen; a person looks at the rest.
     """
-    boxes = np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
-    strings = _groups(group(len(digits), _next_digits(boxes, rulings, settings)), boxes[:, 0])
-    outer = np.array([_outer(boxes[string]) for string in strings], dtype=np.int32).reshape(-1, 4)
-    lines = _groups(group(len(strings), _next_numbers(outer, settings)), outer[:, 0])
+    is_mark = low_digits(_boxes(digits), settings)
+    low = LowInk(np.concatenate([about.low.boxes, _boxes(digits)[is_mark]]), about.low.pen_px)
+    digits, about = tuple(itertools.compress(digits, ~is_mark)), replace(about, low=low)
+    chains = _chain(_boxes(digits), about, settings)
+    chances = _chances_whole(chains, about, settings)
+    struck = is_struck(chains.outer, about.rulings, settings)
+    numbers = []
+    for line, members in enumerate(chains.lines, start=1):
+        for position, number in enumerate(members, start=1):
+            written = write_number(chains.numbers[number], digits, chains.marks, settings)
+            confidence = math.prod(digit.confidence for digit in written.digits) * written.certainty * chances[number]
+            beside_unread = any(digit.beside_unread for digit in written.digits)
+            if beside_unread:
+                confidence *= settings.beside_unread
+            reason = "touching" if beside_unread else "low-confidence"
+            review = confidence < least_confidence or bool(struck[number])
+            numbers.append(
+                Number(
+                    text=written.text,
+                    confidence=confidence,
+                    box=_outer(_boxes(written.digits)),
+                    digits=written.digits,
+                    line=line,
+                    position=position,
+                    review=review,
+                    reason="struck-through" if struck[number] else reason if review else "",
+                )
+            )
+    return tuple(numbers)
+
+
+def _chain(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSettings) -> _Chains:
+    marks = find_marks(boxes, about, settings)
+    near = next_digits(boxes, about.rulings, settings)
+    links = near + comb_neighbours(boxes, about.rulings, settings) + marked_neighbours(marks, boxes, settings)
+    numbers = _groups(group(len(boxes), links), boxes[:, 0])
+    outer = np.array([_outer(boxes[number]) for number in numbers], dtype=np.int32).reshape(-1, 4)
+    lines = _groups(group(len(numbers), _next_numbers(outer, settings)), outer[:, 0])
     lines.sort(key=lambda line: (_middle(outer[line]), int(outer[line[0], 0])))
-    return tuple(
-        _number([digits[digit] for digit in strings[string]], (line, position), settings, least_confidence)
-        for line, members in enumerate(lines, start=1)
-        for position, string in enumerate(members, start=1)
-    )
+    return _Chains(boxes, marks, near, numbers, outer, lines)
 
 
-def _next_digits(boxes: NDArray[np.int32], rulings: Rulings, settings: LayoutSettings) -> list[tuple[int, int]]:
-    """Each digit and the next of the same number: near, level, of a like height, and with no ruling between."""
-    heights = boxes[:, 3] - boxes[:, 1]
-    links = []
-    for digit, others in neighbours(boxes, settings.max_gap * settings.max_height_ratio * heights):
-        own = boxes[digit]
-        higher = np.maximum(heights[digit], heights[others])
-        lower = np.minimum(heights[digit], heights[others])
-        near = boxes[others, 0] - own[2] <= settings.max_gap * higher
-        like = higher <= settings.max_height_ratio * lower
-        follows = others[near & like & (_shared_rows(own, boxes[others]) >= settings.min_overlap * lower)]
-        if len(follows) and not _is_ruled_between(own, boxes[follows[0]], rulings):
-            links.append((digit, int(follows[0])))
-    return links
+def _chances_whole(chains: _Chains, about: Surroundings, settings: LayoutSettings) -> list[float]:
+    """The chance of each number that it was cut from its neighbours, and joined, where it ought to be."""
+    boxes, numbers = chains.boxes, chains.numbers
+    whole = np.ones(len(boxes))
+    inside = [pair for pair in chains.near if pair not in chains.marks.between]
+    whole[[one for one, _ in inside]] *= link_chances(inside, boxes, settings)
+    ends = [
+        (int(numbers[one][-1]), int(numbers[other][0]))
+        for line in chains.lines
+        for one, other in itertools.pairwise(line)
+    ]
+    ends = [pair for pair in ends if not is_ruled_between(boxes[pair[0]], boxes[pair[1]], about.rulings)]
+    apart = 1 - link_chances(ends, boxes, settings)
+    for side in (0, 1):
+        np.multiply.at(whole, np.array([pair[side] for pair in ends], dtype=np.intp), apart)
+    return [float(whole[number].prod()) for number in numbers]
 
 
-def _is_ruled_between(box: NDArray[np.int32], other: NDArray[np.int32], rulings: Rulings) -> bool:
-    """True where an upright ruling passes between the middles of two neighbours, at the height of their own."""
-    if not len(rulings.vertical):
-        return False  # most pages: half of this stage's time
-    level = (max(box[1], other[1]) + min(box[3], other[3])) / 2
-    x, top, x_below, bottom = rulings.vertical.T
-    at_level = x + (x_below - x) * (level - top) / np.maximum(bottom - top, 1)
-    between = (at_level > (box[0] + box[2]) / 2) & (at_level < (other[0] + other[2]) / 2)
-    return bool((between & (top <= level) & (level <= bottom)).any())
-
-
-def _next_numbers(boxes: NDArray[np.int32], settings: LayoutSettings) -> list[tuple[int, int]]:
+def _next_numbers(boxes: NDArray[np.int32], settings: LayoutSettings) -> Pairs:
     """Each number and the nearest one right of it on the same line, however far."""
     heights = boxes[:, 3] - boxes[:, 1]
-    links = []
-    taken = np.zeros(len(boxes), dtype=np.bool_)
-    for number, others in neighbours(boxes, np.full(len(boxes), np.inf)):
-        lower = np.minimum(heights[number], heights[others])
-        level = _shared_rows(boxes[number], boxes[others]) >= settings.min_overlap * lower
-        right_of = boxes[others, 0] >= (boxes[number, 0] + boxes[number, 2]) // 2
-        follows = others[level & right_of & ~taken[others]]
-        if len(follows):
-            links.append((number, int(follows[0])))
-            taken[follows[0]] = True
-    return links
-
-
-def _shared_rows(box: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.asarray(np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1]))
+    one, other = neighbour_pairs(boxes, np.full(len(boxes), np.inf))
+    level = shared_rows(boxes[one], boxes[other]) >= settings.min_overlap * np.minimum(heights[one], heights[other])
+    right_of = boxes[other, 0] >= (boxes[one, 0] + boxes[one, 2]) // 2
+    links: dict[int, int] = {}
+    taken = set()
+    for number, following in zip(one[level & right_of].tolist(), other[level & right_of].tolist(), strict=True):
+        if number not in links and following not in taken:
+            links[number] = following
+            taken.add(following)
+    return list(links.items())
 
 
 def _groups(numbers: NDArray[np.intp], lefts: NDArray[np.int32]) -> list[NDArray[np.intp]]:
     """The members of each group, left to right."""
     order = np.lexsort((lefts, numbers))
-    return [np.array(list(members), dtype=np.intp) for _, members in groupby(order, key=lambda member: numbers[member])]
+    return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
+
+
+def _boxes(digits: tuple[Digit, ...]) -> NDArray[np.int32]:
+    return np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
 
 
 def _outer(boxes: NDArray[np.int32]) -> Box:
@@ -112,21 +135,3 @@ def _outer(boxes: NDArray[np.int32]) -> Box:
 
 def _middle(boxes: NDArray[np.int32]) -> float:
     return float(np.median((boxes[:, 1] + boxes[:, 3]) / 2))
-
-
-def _number(digits: list[Digit], place: tuple[int, int], settings: LayoutSettings, least_confidence: float) -> Number:
-    confidence = math.prod(digit.confidence for digit in digits)
-    is_whole = not any(digit.beside_unread for digit in digits)
-    if not is_whole:
-        confidence *= settings.beside_unread
-    doubtful = confidence < least_confidence
-    return Number(
-        text="".join(digit.text for digit in digits),
-        confidence=confidence,
-        box=_outer(np.array([digit.box for digit in digits], dtype=np.int32)),
-        digits=tuple(digits),
-        line=place[0],
-        position=place[1],
-        review=doubtful,
-        reason=("low-confidence" if is_whole else "touching") if doubtful else "",
-    )

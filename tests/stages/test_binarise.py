@@ -27,7 +27,10 @@ def test_grain_is_not_ink():
     assert ink_of(grain).mean() < 0.001
 
 
-@pytest.mark.parametrize("method", ["local", "otsu"])
+METHODS = ["local", "adaptive", "wolf", "sauvola", "otsu"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_stroke_is_ink_and_the_margin_is_not(method):
     ink = ink_of(page_with_a_stroke(), method)
     assert ink[130, 100]
@@ -58,9 +61,34 @@ def test_a_thick_marker_is_not_hollow():
     assert ink_of(gray)[250, 293:308].all()
 
 
-def test_white_on_black_reads_like_black_on_white():
+@pytest.mark.parametrize("method", METHODS)
+def test_white_on_black_reads_like_black_on_white(method):
     gray = page_with_a_stroke()
-    assert np.array_equal(ink_of(255 - gray), ink_of(gray))
+    assert np.array_equal(ink_of(255 - gray, method), ink_of(gray, method))
+
+
+@pytest.mark.parametrize("method", ["local", "adaptive", "wolf", "sauvola"])
+def test_a_stroke_in_a_shadow_is_ink_and_the_shadow_is_not(method):
+    gray = page_with_a_stroke(paper=240, stroke=60, shape=(600, 500)).astype(np.float32)
+    shadow = cv2.GaussianBlur(np.where(np.arange(500) > 240, 1.0, 0.4).astype(np.float32)[np.newaxis], (101, 1), 30)
+    ink = ink_of((gray * shadow).astype(np.uint8), method)
+    assert ink[130, 100]
+    assert not ink[300].any()
+
+
+def test_sauvola_takes_what_is_k_below_the_mean_of_a_flat_window():
+    gray = np.full((200, 200), 200, np.uint8)
+    gray[100, 100:102] = 158, 162
+    # mean 200 less a fifth, and a little for the spread: 160 to 161
+    assert np.argwhere(ink_of(gray, "sauvola")).tolist() == [[100, 100]]
+
+
+def test_wolf_measures_contrast_against_the_darkest_of_the_page():
+    gray = np.full((200, 200), 200, np.uint8)
+    gray[100, 100] = 158
+    assert ink_of(gray, "wolf")[100, 100]
+    gray[20:24, 20:24] = 0
+    assert not ink_of(gray, "wolf")[100, 100]
 
 
 def test_a_sheet_on_a_dark_table_is_dark_on_light():
@@ -70,6 +98,30 @@ def test_a_sheet_on_a_dark_table_is_dark_on_light():
     assert not is_light_on_dark(table)
     assert ink_of(table)[380, 250]
     assert not ink_of(table)[:200, :100].any()
+
+
+def sheet_on(table):
+    """A written sheet, turned a little, with what lies around it."""
+    sheet = np.zeros(table.shape, np.uint8)
+    cv2.fillConvexPoly(sheet, np.array([[150, 200], [550, 230], [530, 700], [120, 660]]), 220)
+    cv2.line(sheet, (300, 350), (300, 420), 50, 4)
+    return np.where(sheet > 0, sheet, table).astype(np.uint8)
+
+
+def test_grain_of_the_table_is_not_ink_even_where_the_light_falls_on_it():
+    grain = np.random.default_rng(2).random((90, 14)).astype(np.float32)
+    wood = 40 - 30 * cv2.resize(grain, (700, 900)) ** 3
+    wood[:150, :300] *= 2.5
+    ink = ink_of(sheet_on(wood))
+    assert ink[380, 300]
+    assert ink.sum() < 72 * 6  # of the stroke
+
+
+def test_light_that_falls_off_leaves_the_whole_sheet_paper():
+    gray = page_with_a_stroke(paper=240, stroke=60, shape=(600, 500)).astype(np.float32)
+    row, column = np.mgrid[-1:1:600j, -1:1:500j]
+    flash = 0.4 + 0.6 * np.exp(-6 * ((column - 0.5) ** 2 + (row - 0.5) ** 2))
+    assert ink_of((gray * flash).astype(np.uint8))[110:150, 100].all()
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (10, 3000), (3000, 10)])

@@ -66,3 +66,17 @@ def test_where_keeps_every_column_aligned():
     right = found.where(found.boxes[:, 0] > 60)
     assert right.boxes[:, 0].tolist() == [88, 148]
     assert [int((found.labels == label).sum()) for label in right.ids] == right.areas.tolist()
+
+
+def test_small_boxes_do_not_count_as_digits():
+    ink = np.zeros((400, 600), np.uint8)
+    for left in range(20, 500, 80):
+        cv2.rectangle(ink, (left, 50), (left + 60, 130), 255, 5)
+        cv2.rectangle(ink, (left + 20, 70), (left + 40, 109), 255, 4)
+    assert components_of(ink).digit_height_px == 44
+
+
+def test_solid_dots_are_no_digits():
+    ink = digits_in_a_row(5)
+    cv2.circle(ink, (500, 120), 9, 255, -1)
+    assert len(components_of(ink)) == 5

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from docscan.records import Box, Digit, Rulings
+from docscan.records import Box, Digit, Rulings, Surroundings
 from docscan.settings import LayoutSettings
-from docscan.stages.layout import arrange_numbers, leave_out_words
+from docscan.stages.layout import arrange_numbers
+from docscan.stages.words import leave_out_words
 
 
 def upright(*lines):
@@ -20,7 +21,7 @@ def digit(text, left, top, width=20, height=40, confidence=1.0):
 
 
 def arrange(*digits, rulings=NO_RULINGS):
-    return arrange_numbers(digits, rulings, LayoutSettings(), least_confidence=0.9)
+    return arrange_numbers(digits, Surroundings(rulings), LayoutSettings(), least_confidence=0.9)
 
 
 def texts(*digits):
@@ -67,14 +68,14 @@ def test_overlapping_boxes_of_slanted_digits_are_one_number():
 @pytest.mark.parametrize(("confidences", "review"), [((0.99, 0.99), False), ((0.94, 0.94), True)])
 def test_a_number_is_as_sure_as_all_its_digits(confidences, review):
     [number] = arrange(*[digit("1", 25 * k, 0, confidence=chance) for k, chance in enumerate(confidences)])
-    assert number.confidence == pytest.approx(confidences[0] * confidences[1])
+    assert number.confidence == pytest.approx(confidences[0] * confidences[1], abs=1e-4)
     assert (number.review, number.reason) == (review, "low-confidence" if review else "")
 
 
 def kept(text):
     """What is left of a string of digits and letters, a letter a dot."""
     readings = tuple(digit(letter.strip("."), 25 * place, 0) for place, letter in enumerate(text) if letter != " ")
-    return "".join(reading.text for reading in leave_out_words(readings, NO_RULINGS, LayoutSettings()))
+    return "".join(reading.text for reading in leave_out_words(readings, Surroundings(NO_RULINGS), LayoutSettings()))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_digits_among_letters_are_a_word(text, left):
 
 def test_a_number_beside_ink_that_was_not_read_goes_to_review():
     readings = (digit("1", 0, 0), digit("", 25, 0, width=45), digit("7", 75, 0), digit("5", 300, 0))
-    numbers = arrange(*leave_out_words(readings, NO_RULINGS, LayoutSettings()))
+    numbers = arrange(*leave_out_words(readings, Surroundings(NO_RULINGS), LayoutSettings()))
     assert [(n.text, n.review, n.reason) for n in numbers] == [
         ("1", True, "touching"),
         ("7", True, "touching"),
@@ -121,3 +122,27 @@ def test_a_flat_5_beside_a_tall_6_is_one_number():
 )
 def test_a_number_ends_at_an_upright_ruling(line, numbers):
     assert [n.text for n in arrange(digit("1", 0, 0), digit("2", 25, 0), rulings=upright(line))] == numbers
+
+
+def test_a_number_that_may_be_cut_in_two_or_two_joined_is_not_sure():
+    joined, cut = (arrange(digit("4", 0, 0), digit("2", 20 + gap, 0)) for gap in (28, 32))
+    assert [number.text for number in joined] == ["42"]
+    assert [number.text for number in cut] == ["4", "2"]
+    assert all(number.review for number in (*joined, *cut))
+    assert not any(number.review for number in arrange(digit("4", 0, 0), digit("2", 60, 0)))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ((-10, 22, 80, 18), "struck-through"),
+        ((-300, 20, 400, 20), ""),  # a ruled line
+        ((-10, 42, 80, 42), ""),  # underlined
+    ],
+)
+def test_a_number_with_a_line_of_its_own_through_it_is_struck_through(line, reason):
+    across = np.array([line], np.float32)
+    none = np.zeros((0, 4), np.float32)
+    rulings = Rulings(across, np.ones(1, np.float32), none, np.zeros(0, np.float32))
+    [number] = arrange(*(digit(str(k), 25 * k, 0) for k in range(3)), rulings=rulings)
+    assert (number.text, number.review, number.reason) == ("012", reason != "", reason)

@@ -1,0 +1,164 @@
+"""Readings in doubt -> strings read as a whole -> settled readings.
+
+Most digits stand alone and are read alone. Where neighbours touch, or a stroke is broken, a chain of ink holds pieces
+that are no digit, or are one by a narrow margin: such a chain is read again by the reader of strings, and the two
+answers are weighed against each other.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import Alternative, Box, Digit, Surroundings
+from docscan.settings import LayoutSettings, StringSettings
+from docscan.stages.chains import next_digits
+from docscan.stages.grouping import group
+from docscan.stages.strings import StringReading
+
+_SURE = 1 - 1e-6  # no two readers that agree are surer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doubtful:
+    """Chains of ink to read again, a row a chain."""
+
+    boxes: NDArray[np.int32]
+    """(N, 4): left, top, right, bottom; around all of a chain."""
+    members: tuple[NDArray[np.intp], ...]
+    """The readings of each, left to right; ink that nobody tried to read is among none."""
+    unread: NDArray[np.intp]
+    """(N,): pieces of each that are no digit or that nobody tried to read ..."""
+    letters: NDArray[np.intp]
+    """(N,): ... and those of them that are higher than wide, as letters are."""
+
+
+def find_doubtful(
+    readings: tuple[Digit, ...], about: Surroundings, layout: LayoutSettings, settings: StringSettings
+) -> Doubtful:
+    """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words."""
+    own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    boxes = np.concatenate([own, about.runs])
+    is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
+    is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
+    sure = np.ones(len(boxes))
+    sure[: len(own)] = [reading.confidence for reading in readings]
+    chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
+    order = np.lexsort((boxes[:, 0], chains))
+    chosen = [
+        part
+        for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
+        if (is_unread[part].any() or sure[part].prod() < settings.reread_below)
+        and not _is_word(is_unread[part], is_letter[part], settings)
+    ]
+    outer = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
+    return Doubtful(
+        np.array(outer, dtype=np.int32).reshape(-1, 4),
+        tuple(part[part < len(own)] for part in chosen),
+        np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
+        np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
+    )
+
+
+def _is_word(is_unread: NDArray[np.bool_], is_letter: NDArray[np.bool_], settings: StringSettings) -> bool:
+    """Whether a chain of pieces (N,) is a word: many letters, or one in the midst of ink not read."""
+    letters, unread = np.count_nonzero(is_letter), np.count_nonzero(is_unread)
+    many = letters > max(1, settings.max_letters * len(is_letter))
+    return bool(many or (letters and unread > max(2, settings.max_unread * len(is_letter))))
+
+
+class Settled(NamedTuple):
+    """A page's readings once its strings are settled."""
+
+    readings: tuple[Digit, ...]
+    about: Surroundings
+    """Without the ink that strings were read from."""
+
+
+def settle(
+    readings: tuple[Digit, ...],
+    doubtful: Doubtful,
+    strings: Sequence[StringReading],
+    about: Surroundings,
+    settings: StringSettings,
+) -> Settled:
+    """The readings with each doubtful chain as the surer of its two readers has it; both know the other's answer.
+
+    Two that agree make a surer reading, a rival as sure makes an unsure one: the odds of both are multiplied.
+    """
+    settled: dict[int, Digit | None] = {}
+    taken: list[NDArray[np.int32]] = []
+    added: list[Digit] = []
+    columns = doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, strings
+    for box, members, unread, letters, string in zip(*columns, strict=True):
+        digits = [int(member) for member in members if readings[member].text]
+        text = "".join(readings[member].text for member in digits)
+        alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
+        alone *= settings.beside_unread if unread else 1.0
+        beside_letter = settings.min_beside_letter if text else settings.min_no_digit
+        least = beside_letter if letters else settings.min_probability
+        if not string.text or (string.text != text and string.probability < least):
+            continue
+        if string.text == text and not unread:
+            sure = _together(alone, string.probability) ** (1 / len(digits))
+            settled |= {member: replace(readings[member], confidence=sure) for member in digits}
+        elif string.probability > alone:
+            settled |= dict.fromkeys((int(member) for member in members), None)
+            taken.append(box)
+            added += _digits(string, box, _against(string.probability, alone))
+        else:
+            sure = _against(alone, string.probability) / max(alone, 1e-9)
+            settled |= {
+                member: replace(readings[member], confidence=readings[member].confidence * sure ** (1 / len(digits)))
+                for member in digits
+            }
+    kept = (settled.get(row, reading) for row, reading in enumerate(readings))
+    rest = (*(reading for reading in kept if reading is not None), *added)
+    return Settled(rest, _without(about, np.array(taken, dtype=np.int32).reshape(-1, 4), settings))
+
+
+def _without(about: Surroundings, strings: NDArray[np.int32], settings: StringSettings) -> Surroundings:
+    """The surroundings without what lies in the boxes (N, 4) of strings, but for their points and dashes."""
+    runs, low = about.runs, about.low.boxes
+    is_taken = np.zeros(len(low), np.bool_)
+    for left, top, right, bottom in strings:
+        runs = runs[~_lie_in(runs, left, top, right, bottom)]
+        sides = low[:, 2:] - low[:, :2]
+        is_taken |= _lie_in(low, left, top, right, bottom) & (sides.max(axis=1) > settings.max_mark * (bottom - top))
+    return replace(about, runs=runs, low=replace(about.low, boxes=low[~is_taken]))
+
+
+def _lie_in(boxes: NDArray[np.int32], left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) have their middle in another."""
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    return np.asarray((left <= x) & (x <= right) & (top <= y) & (y <= bottom))
+
+
+def _together(one: float, other: float) -> float:
+    """The chance that two readers who agree are right."""
+    one, other = min(one, _SURE), min(other, _SURE)
+    return one * other / (one * other + (1 - one) * (1 - other))
+
+
+def _against(one: float, other: float) -> float:
+    """The chance that the first of two readers who disagree is right."""
+    return _together(one, 1 - other)
+
+
+def _digits(string: StringReading, box: NDArray[np.int32], probability: float) -> list[Digit]:
+    """A string's digits, each as sure as their number makes it; their boxes as high as the string's."""
+    each = probability ** (1 / len(string.text))
+    top, bottom = int(box[1]), int(box[3])
+    digits = []
+    for place, (text, (left, right)) in enumerate(zip(string.text, string.columns, strict=True)):
+        rivals: dict[str, float] = {}
+        for other in string.alternatives:
+            if len(other.text) == len(string.text) and other.text[place] != text:
+                rivals[other.text[place]] = rivals.get(other.text[place], 0.0) + other.probability
+        ranked = sorted(rivals.items(), key=lambda one: (-one[1], one[0]))
+        place_box = Box(round(left), top, max(round(right), round(left) + 1), bottom)
+        digits.append(Digit(text, each, place_box, tuple(Alternative(*rival) for rival in ranked)))
+    return digits

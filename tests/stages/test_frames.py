@@ -1,0 +1,40 @@
+from docscan.records import Box, Digit
+from docscan.settings import LayoutSettings
+from docscan.stages.frames import leave_out_frame
+
+PAGE = (60, 100)
+
+
+def reading(text, left, top, right, bottom):
+    return Digit(text, 0.9, Box(left, top, right, bottom))
+
+
+def left_of(*readings):
+    return [one.text for one in leave_out_frame(readings, PAGE, LayoutSettings())]
+
+
+SEVEN, NINE = reading("7", 20, 20, 40, 50), reading("9", 45, 20, 65, 50)
+
+
+def test_nothing_stays_nothing():
+    assert left_of() == []
+
+
+def test_the_line_of_a_cell_hard_by_the_edge_goes():
+    assert left_of(SEVEN, NINE, reading("1", 95, 2, 98, 40), reading("", 1, 0, 3, 30)) == ["7", "9"]
+
+
+def test_a_one_further_in_stays():
+    assert left_of(SEVEN, NINE, reading("1", 80, 2, 83, 40)) == ["7", "9", "1"]
+
+
+def test_a_one_that_begins_and_ends_with_the_other_digits_stays():
+    assert left_of(SEVEN, NINE, reading("1", 95, 21, 98, 51)) == ["7", "9", "1"]
+
+
+def test_a_one_with_a_flag_stays():
+    assert left_of(SEVEN, NINE, reading("1", 86, 2, 98, 40)) == ["7", "9", "1"]
+
+
+def test_a_one_alone_stays():
+    assert left_of(reading("1", 95, 2, 98, 40)) == ["1"]

@@ -1,0 +1,134 @@
+import cv2
+import numpy as np
+import pytest
+
+from docscan.pipeline import read_page
+from docscan.records import Box, Digit, LowInk, Page, Rulings, Surroundings
+from docscan.settings import LayoutSettings, Settings
+from docscan.stages.classify import load_model
+from docscan.stages.layout import arrange_numbers
+
+PEN = 5  # pixels; digits are 24 wide and 40 high, on a line at 40, a space of 16 between
+
+
+def surroundings(low, line=None):
+    none = np.zeros((0, 4), np.float32)
+    across = none if line is None else np.array([line], np.float32)
+    thickness = np.full(len(across), 3, np.float32)
+    rulings = Rulings(across, thickness, none, np.zeros(0, np.float32))
+    return Surroundings(rulings, LowInk(np.array(low, np.int32).reshape(-1, 4), PEN))
+
+
+def digits(text, *, height=40):
+    return tuple(
+        Digit(letter, 1.0, Box(40 * place, 40 - height, 40 * place + 24, 40))
+        for place, letter in enumerate(text)
+        if letter != " "
+    )
+
+
+def numbers(text, *low, line=None):
+    return arrange_numbers(digits(text), surroundings(low, line), LayoutSettings(), least_confidence=0.9)
+
+
+def texts(text, *low, line=None):
+    return [number.text for number in numbers(text, *low, line=line)]
+
+
+POINT, COMMA = (29, 34, 35, 40), (28, 34, 35, 51)
+APOSTROPHE, UPPER_DOT = (29, -6, 34, 8), (29, 12, 35, 18)
+MINUS, SPECK = (-24, 18, -6, 24), (30, 37, 32, 39)
+
+
+@pytest.mark.parametrize(
+    ("marks", "text"),
+    [
+        ((POINT,), "1.25"),
+        ((COMMA,), "1,25"),
+        ((APOSTROPHE,), "1'25"),
+        ((POINT, UPPER_DOT), "1:25"),
+        ((MINUS,), "-125"),
+        ((MINUS, COMMA), "-1,25"),
+        ((SPECK,), "125"),
+        ((UPPER_DOT,), "125"),  # half-way up it is no mark we know
+        ((), "125"),
+    ],
+)
+def test_marks_are_kept_where_they_stand(marks, text):
+    [number] = numbers("125", *marks)
+    assert number.text == text
+    assert "".join(digit.text for digit in number.digits) == "125"
+
+
+def test_each_mark_keeps_its_place():
+    comma = (148, 34, 155, 51)
+    assert texts("1234567", POINT, comma) == ["1.234,567"]
+
+
+def test_a_mark_joins_digits_that_stand_apart():
+    one, two = (Digit(text, 1.0, Box(left, 0, left + 24, 40)) for text, left in (("1", 0), ("2", 56)))
+    for low, read in (((), ["1", "2"]), (((37, 34, 43, 40),), ["1.2"])):
+        found = arrange_numbers((one, two), surroundings(low), LayoutSettings(), least_confidence=0.9)
+        assert [number.text for number in found] == read
+
+
+def test_a_dash_with_a_digit_before_it_is_no_sign():
+    assert texts("1   2", (138, 18, 154, 24)) == ["1", "-2"]
+    assert texts("125", (24, 18, 39, 24)) == ["125"]
+
+
+def test_dashes_that_fill_an_amount_are_no_sign():
+    assert texts("125", MINUS, (112, 18, 130, 24)) == ["125"]
+
+
+def test_ink_that_may_be_a_mark_makes_a_number_doubtful():
+    [sure], [doubtful] = numbers("125"), numbers("125", UPPER_DOT)
+    assert not sure.review
+    assert (doubtful.review, doubtful.reason) == (True, "low-confidence")
+
+
+def test_what_is_left_of_a_ruled_line_is_no_point():
+    assert texts("125", POINT, line=(0, 37, 200, 37)) == ["125"]
+
+
+def test_where_dirt_is_as_large_as_a_point_there_are_no_points():
+    dirt = [(x, 300, x + 8, 308) for x in range(0, 600, 20)]
+    assert texts("125", POINT, *dirt) == ["125"]
+
+
+def test_a_large_comma_read_as_a_1_is_a_comma():
+    one, two = digits("12")
+    comma = Digit("1", 0.9, Box(28, 32, 35, 52))
+    [number] = arrange_numbers((one, comma, two), surroundings([]), LayoutSettings(), least_confidence=0.9)
+    assert number.text == "1,2"
+
+
+@pytest.mark.parametrize(
+    ("text", "slashes", "height", "read"),
+    [
+        ("12103", [2], 52, "12/03"),
+        ("12103124", [2, 5], 44, "12/03/24"),
+        ("12103", [2], 40, "12103"),  # as high as the rest: a 1
+        ("12345", [], 40, "12345"),
+        ("123145", [3], 52, "123145"),  # no date
+    ],
+)
+def test_high_leaning_1s_that_part_a_date_are_slashes(text, slashes, height, read):
+    # A slash leans, a 1 does not.
+    shown = tuple(
+        Digit(letter, 1.0, Box(32 * place, 40 - height, 32 * place + 22, 40))
+        if place in slashes
+        else Digit(letter, 1.0, Box(32 * place + 6 * (letter == "1"), 0, 32 * place + 24 - 6 * (letter == "1"), 40))
+        for place, letter in enumerate(text)
+    )
+    [number] = arrange_numbers(shown, surroundings([]), LayoutSettings(), least_confidence=0.9)
+    assert number.text == read
+
+
+def test_a_drawn_number_keeps_its_point_and_its_sign():
+    gray = np.full((300, 900), 245, np.uint8)
+    for text, left in (("42", 200), ("57", 350)):
+        cv2.putText(gray, text, (left, 180), cv2.FONT_HERSHEY_SIMPLEX, 3, 30, 7, cv2.LINE_AA)
+    cv2.circle(gray, (336, 176), 6, 30, -1, cv2.LINE_AA)
+    cv2.line(gray, (140, 148), (180, 148), 30, 7, cv2.LINE_AA)
+    assert [number.text for number in read_page(Page(gray), load_model(), Settings())] == ["-42.57"]

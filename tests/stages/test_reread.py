@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from docscan.records import Alternative, Box, Digit, LowInk, Rulings, Surroundings
+from docscan.settings import LayoutSettings, StringSettings
+from docscan.stages.reread import find_doubtful, settle
+from docscan.stages.strings import StringReading
+
+NO_LINES = np.zeros((0, 4), np.float32)
+BARE = Surroundings(Rulings(NO_LINES, NO_LINES[:, 0], NO_LINES, NO_LINES[:, 0]))
+
+
+def row(texts, *, confidence=0.99, width=20):
+    """Readings side by side, "?" for what was not read."""
+    return tuple(
+        Digit("" if text == "?" else text, confidence, Box(24 * place, 10, 24 * place + width, 40))
+        for place, text in enumerate(texts)
+    )
+
+
+def doubtful(readings, about=BARE):
+    return find_doubtful(readings, about, LayoutSettings(), StringSettings())
+
+
+def string(text, probability, *alternatives):
+    columns = tuple((24.0 * place, 24.0 * place + 20) for place in range(len(text)))
+    return StringReading(text, probability, tuple(Alternative(*other) for other in alternatives), columns)
+
+
+def settled(readings, reading, about=BARE):
+    """The text and the confidence of the one chain, read again as `reading`."""
+    found = doubtful(readings, about)
+    assert len(found.boxes) == 1
+    left = sorted(settle(readings, found, [reading], about, StringSettings()).readings, key=lambda one: one.box.left)
+    return "".join(one.text or "?" for one in left), float(np.prod([one.confidence for one in left if one.text]))
+
+
+def test_a_page_without_ink_has_nothing_in_doubt():
+    found = doubtful(())
+    assert (found.boxes.shape, found.members) == ((0, 4), ())
+    assert settle((), found, (), BARE, StringSettings()).readings == ()
+
+
+def test_sure_digits_are_not_read_again():
+    assert len(doubtful(row("123")).boxes) == 0
+
+
+def test_a_chain_of_doubtful_digits_is_read_again_as_one():
+    found = doubtful(row("123", confidence=0.9))
+    assert found.boxes.tolist() == [[0, 10, 68, 40]]
+    assert [members.tolist() for members in found.members] == [[0, 1, 2]]
+
+
+def test_ink_that_was_not_read_puts_its_chain_in_doubt():
+    assert doubtful(row("1?3", width=30)).unread.tolist() == [1]
+
+
+def test_ink_nobody_tried_to_read_is_part_of_the_chain():
+    about = Surroundings(BARE.rulings, LowInk(), np.array([[24, 10, 120, 40]], np.int32))
+    found = doubtful(row("1"), about)
+    assert found.boxes.tolist() == [[0, 10, 120, 40]]
+
+
+@pytest.mark.parametrize("word", ["????", "5?0??", "?00??"])
+def test_a_word_is_not_read_as_a_string(word):
+    assert len(doubtful(row(word)).boxes) == 0
+
+
+def test_two_readers_that_agree_are_surer_than_each():
+    text, confidence = settled(row("12", confidence=0.9), string("12", 0.9))
+    assert text == "12"
+    assert confidence > 0.95
+
+
+def test_the_surer_of_two_readers_is_believed_but_less():
+    text, confidence = settled(row("12", confidence=0.8), string("72", 0.95))
+    assert text == "72"
+    assert 0.64 < confidence < 0.95
+
+
+def test_a_less_sure_string_makes_the_digits_less_sure():
+    text, confidence = settled(row("12", confidence=0.94), string("72", 0.5, ("12", 0.4)))
+    assert text == "12"
+    assert confidence == pytest.approx(0.94**2, abs=0.01)
+    assert settled(row("12", confidence=0.94), string("72", 0.8))[1] < 0.7
+
+
+def test_touching_digits_come_out_of_the_string():
+    about = Surroundings(BARE.rulings, LowInk(), np.array([[20, 10, 120, 40]], np.int32))
+    readings = row("?", width=18)
+    found = doubtful(readings, about)
+    left = settle(readings, found, [string("4711", 0.97, ("4717", 0.02))], about, StringSettings())
+    assert [digit.text for digit in left.readings] == ["4", "7", "1", "1"]
+    assert left.readings[3].alternatives == (Alternative("7", 0.02),)
+    assert len(left.about.runs) == 0
+
+
+def test_ink_with_no_digit_in_it_needs_a_sure_string():
+    readings = row("?", width=40)
+    assert settled(readings, string("12", 0.15))[0] == "?"
+    assert settled(readings, string("12", 0.9))[0] == "12"
+    assert settled(readings, string("", 0.99))[0] == "?"
+
+
+def test_points_in_a_string_stay_and_pieces_of_its_digits_go():
+    low = LowInk(np.array([[20, 36, 24, 40], [2, 30, 22, 40]], np.int32), 4.0)
+    about = Surroundings(BARE.rulings, low)
+    readings = row("?", width=40)
+    left = settle(readings, doubtful(readings, about), [string("12", 0.9)], about, StringSettings())
+    assert left.about.low.boxes.tolist() == [[20, 36, 24, 40]]

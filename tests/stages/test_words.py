@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from docscan.records import Box, Digit, LowInk, Rulings, Surroundings
+from docscan.settings import LayoutSettings
+from docscan.stages.grain import leave_out_grain
+from docscan.stages.words import leave_out_words
+
+NONE = np.zeros((0, 4), np.float32)
+RULINGS = Rulings(NONE, np.zeros(0, np.float32), NONE, np.zeros(0, np.float32))
+
+
+def signs(text, *, left=0, height=40, advance=28):
+    """Digits and letters, a letter a dot; a blank is a space between words."""
+    return [
+        Digit(
+            letter.strip("."), 0.9, Box(left + place * advance, 40 - height, left + place * advance + height // 2, 40)
+        )
+        for place, letter in enumerate(text)
+        if letter != " "
+    ]
+
+
+def kept(*readings, low=(), runs=()):
+    about = Surroundings(
+        RULINGS, LowInk(np.array(low, np.int32).reshape(-1, 4), 4.0), np.array(runs, np.int32).reshape(-1, 4)
+    )
+    return leave_out_words(tuple(readings), about, LayoutSettings())
+
+
+def text_of(readings):
+    return "".join(reading.text for reading in readings)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (".... 15 .....", ""),  # name is Smith
+        ("..... 806 ..1..", ""),  # there Bob smile
+        ("......   42", "42"),  # Amount   42
+        (".1. 42", "42"),  # two letters make no text
+    ],
+)
+def test_words_that_look_like_numbers_are_left_out_among_words(text, left):
+    assert text_of(kept(*signs(text))) == left
+
+
+def test_a_hand_much_larger_than_the_print_before_it_is_no_part_of_the_text():
+    label, number = signs("......", height=20, advance=14), signs("42", left=110)
+    assert text_of(kept(*label, *number)) == "42"
+
+
+def test_points_and_commas_of_a_text_are_no_digits():
+    comma = Digit("1", 0.9, Box(75, 30, 82, 50))
+    assert text_of(kept(*signs("..."), comma, *signs("....", left=140))) == ""
+
+
+def test_low_letters_make_a_word():
+    """The g of small print is as high as the hand's digits, its other letters are too low to be read."""
+    low = [(16 * place, 26, 16 * place + 12, 40) for place in (1, 2, 3)]
+    assert text_of(kept(*signs("9", height=26), low=low)) == ""
+    assert text_of(kept(*signs("9", height=26))) == "9"
+
+
+def test_a_digit_beside_a_run_of_ink_nobody_read_is_marked():
+    [one, two] = kept(*signs("12"), runs=[(55, 0, 300, 42)])
+    assert (one.beside_unread, two.beside_unread) == (False, True)
+
+
+def test_a_crowd_of_1s_of_all_heights_is_grain():
+    rng = np.random.default_rng(0)
+    grain = [
+        Digit("1", 0.9, Box(int(x), int(y), int(x) + 5, int(y) + int(height)))
+        for x, y, height in zip(
+            rng.integers(0, 300, 80), rng.integers(0, 300, 80), rng.choice([12, 25, 60], 80), strict=True
+        )
+    ]
+    written = [Digit(str(k % 10), 0.9, Box(600 + 30 * k, 100, 620 + 30 * k, 140)) for k in range(10)]
+    column = [Digit("1", 0.9, Box(1200, 60 * k, 1205, 60 * k + 40)) for k in range(10)]
+    digits = leave_out_grain((*grain, *written, *column), LayoutSettings())
+    assert digits == (*written, *column)
+
+
+def test_no_digits_have_no_grain():
+    assert leave_out_grain((), LayoutSettings()) == ()
