@@ -36,6 +36,7 @@ _UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
 _STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
 _SPECK = 0.25  # of the string's height: a piece smaller both ways says nothing of how high it is
 _BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the cell's lines there
+_REACH_PX = 0.7 * DIGIT_PX  # from a digit's middle to either side
 _CONTEXT = 0.3  # of the box's height, looked at above and below it
 _BEYOND = 0.9  # ... and beside it
 _STROKE = 0.65  # of the string's darkness: its own strokes are no fainter, the lines of a form are
@@ -64,7 +65,7 @@ class StringReading:
     alternatives: tuple[Alternative, ...]
     """Other texts for the whole strip, likeliest first."""
     columns: tuple[tuple[float, float], ...]
-    """Left and right of each digit on the page: halfway to its neighbours, and as far out as the ink goes."""
+    """Left and right of each digit on the page: halfway to its neighbours, or as far as a digit or the ink goes."""
 
 
 def find_strings(ink: InkMask, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
@@ -350,8 +351,12 @@ def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple
         inked = np.arange(strip.pixels.shape[1])
     edges = [min(float(inked[0]), middles[0]), max(float(inked[-1]) + 1, middles[-1])]
     edges[1:1] = [(one + other) / 2 for one, other in pairwise(middles)]
-    on_page = [strip.left + edge / strip.scale for edge in edges]
-    return tuple(pairwise(on_page))
+    # A ruling's remains may run on from one number to the next: no digit is that wide.
+    spans = [
+        (max(left, middle - _REACH_PX), min(right, middle + _REACH_PX))
+        for (left, right), middle in zip(pairwise(edges), middles, strict=True)
+    ]
+    return tuple((strip.left + left / strip.scale, strip.left + right / strip.scale) for left, right in spans)
 
 
 def _alignment(steps: NDArray[np.float64], text: str) -> NDArray[np.intp]:

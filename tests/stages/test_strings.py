@@ -273,3 +273,15 @@ def test_the_shipped_reader_reads_printed_digits_that_touch(model, text):
     strips = cut_strips(page, ink, np.array([box]))
     [reading] = model.read(strips)
     assert reading.text == text
+
+
+def test_a_digit_is_no_wider_than_a_digit_where_a_line_runs_on():
+    strip = Strip(np.full((32, 160, 2), 255, np.uint8), 0.0, 1.0)
+    steps = np.full((40, 11), 1e-6, np.float32)
+    steps[:, 10] = 1
+    for step, digit in ((2, 4), (36, 7)):
+        steps[step, [digit, 10]] = 1, 1e-6
+    [reading] = read_strips([strip], [(steps,)], 1.0)
+    (_, first_ends), (second_starts, _) = reading.columns
+    assert reading.text == "47"
+    assert second_starts - first_ends > 4 * 22
