@@ -26,7 +26,7 @@ class BinariseSettings:
     """The paper window is this part of the short side (9 mm of A4): wider than any pen stroke."""
     min_window_px: int = 15
     """... and at least this wide, so that a 30 px high cell is not all window."""
-    ink_share: float = 0.4
+    ink_share: float = 0.35
     """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
     min_contrast: float = 0.06
     """... and darker than the paper by at least this share of the paper's brightness: faint pencil is by 0.08."""

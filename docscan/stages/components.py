@@ -66,8 +66,10 @@ def digit_height(
     if not plausible.any():
         return 0.0
     near = _usual(heights, areas, plausible)
-    if _are_frames(boxes, near, plausible, settings):  # a form of small boxes: what stands in them is what is meant
-        near = _usual(heights, areas, plausible & ~near)
+    others = plausible & ~near
+    # A form of small boxes: what stands in them is what is meant.
+    if others.any() and _are_frames(boxes, near, plausible, settings):
+        near = _usual(heights, areas, others)
     return float(np.median(heights[near]))
 
 

@@ -80,3 +80,20 @@ def test_solid_dots_are_no_digits():
     ink = digits_in_a_row(5)
     cv2.circle(ink, (500, 120), 9, 255, -1)
     assert len(components_of(ink)) == 5
+
+
+def test_boxes_one_in_another_and_nothing_else_are_as_high_as_they_are():
+    ink = np.zeros((100, 100), np.uint8)
+    cv2.rectangle(ink, (20, 20), (60, 70), 255, 2)
+    cv2.rectangle(ink, (27, 24), (53, 66), 255, 2)
+    assert components_of(ink).digit_height_px > 30
+
+
+def test_a_string_whose_digits_all_touch_says_how_high_they_are():
+    ink = np.zeros((60, 220), np.uint8)
+    ink[10:50, 10:200] = 255
+    ink[14:46, 14:196] = 0
+    ink[14:46, 60:64] = ink[14:46, 120:124] = 255
+    found = components_of(ink)
+    assert found.digit_height_px == 40
+    assert found.runs.tolist() == [[10, 10, 200, 50]]
