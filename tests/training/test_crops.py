@@ -90,7 +90,7 @@ def read_back(label, found):
     [
         (5, WHOLE, [5]),
         (5, (11, 10, 34, 44), [5]),  # nearly all of it
-        (5, (10, 10, 24, 26), [NOT_A_DIGIT]),  # a piece
+        (5, (10, 10, 29, 23), [NOT_A_DIGIT]),  # a piece, and no dot
         (5, (10, 10, 34, 28), []),  # half of it may be read either way
         (5, (10, 10, 18, 34), []),  # an upright piece looks like a 1
         (5, (10, 40, 50, 43), []),  # not the digit's own ink: what is left of a ruling
