@@ -30,7 +30,7 @@ class BinariseSettings:
     """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
     min_contrast: float = 0.08
     """... and darker than the paper by at least this share of the paper's brightness: faint pencil is by 0.08."""
-    noise_sigmas: float = 6
+    noise_sigmas: float = 4
     """... and by this many standard deviations of the grain."""
     sauvola_k: float = 0.2
     """How far below the mean of a flat window Sauvola's threshold lies, as a share of it."""
