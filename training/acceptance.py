@@ -42,7 +42,7 @@ class Measured:
 
 
 def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KIND) -> Iterable[DrawnPage]:
-    """Pages of every kind whose numbers are not cut: half written with `digits`, where there are any, half by drawn hands."""
+    """Pages of every kind but STILL_CUT: half written with `digits`, where there are any, half by drawn hands."""
     source = crop_source(digits.images, digits.labels) if digits is not None else None
     for place, kind in enumerate(sorted(KINDS)):
         for number in range(pages_a_kind if kind not in STILL_CUT else 0):
