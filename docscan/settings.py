@@ -66,8 +66,8 @@ class StraightenSettings:
     """... which takes so many candidate digits to tell."""
     sure: float = 0.9
     """A page reads well where digits and numbers at least this sure, 0..1, ..."""
-    well_read_digits: float = 0.6
-    """... in a row are this share of all digits: four in five where forms and words are upright, half on their side;"""
+    well_read_digits: float = 0.7
+    """... in a row are this share of all digits: three in four at least upright, three in five at most turned;"""
     in_a_row: float = 0.1
     """(and at least this share of all candidates)"""
     well_read_glyphs: float = 0.75
