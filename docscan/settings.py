@@ -77,7 +77,9 @@ class StraightenSettings:
     voting: float = 0.4
     """Readings that vote, as a share of the sample: the surest of all four turns together."""
     min_lead: float = 1.2
-    """The turn with the most votes needs this many times those of the page as it is."""
+    """The turn with the most votes needs this many times those of the page as it is ..."""
+    min_sure: float = 0.5
+    """... and this share of its candidates to be sure digits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ def find_turns(glyphs: Glyphs, numbers: Sequence[Number], model: DigitModel, set
     surest = np.argsort(np.concatenate(doubts), kind="stable")[: round(settings.voting * len(sample))]
     votes = np.bincount(surest // len(sample), minlength=_TURNS)
     best = int(np.argmax(votes))
-    return best if votes[best] >= settings.min_lead * votes[0] else 0
+    # Letters upside down look more like digits than upright: a page of print stays as it is.
+    sure = np.mean(doubts[best] < 1 - settings.sure)
+    return best if votes[best] >= settings.min_lead * votes[0] and sure >= settings.min_sure else 0
 
 
 def _reads_well(numbers: Sequence[Number], candidates: int, settings: StraightenSettings) -> bool:
