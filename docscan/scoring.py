@@ -34,7 +34,12 @@ class ReadNumber:
     @property
     def digits(self) -> str:
         """The text without marks and signs: truth has none."""
-        return _NOT_DIGITS.sub("", self.text)
+        return digits_of(self.text)
+
+
+def digits_of(text: str) -> str:
+    """A text without its marks and signs."""
+    return _NOT_DIGITS.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +151,13 @@ def score_lines(truth: Sequence[Sequence[str]], read: Sequence[ReadNumber]) -> L
     wanted = [text for line in truth for text in line]
     found = 0
     for text in wanted:
-        match = next((index for index, other in enumerate(left) if _fits(text, other)), None)
+        match = next((index for index, other in enumerate(left) if fits(text, other)), None)
         if match is not None:
             del left[match]
             found += 1
     in_a_row = "".join(number.digits for number in sorted(numbers, key=lambda number: number.x))
     is_string = len(truth) == 1
-    is_right = is_string and _fits("".join(truth[0]), in_a_row)
+    is_right = is_string and fits("".join(truth[0]), in_a_row)
     return LineScore(1, len(wanted), found, len(left), int(is_string), int(is_right))
 
 
@@ -186,5 +191,6 @@ def _holds(true: TrueNumber, number: ReadNumber) -> bool:
     return in_columns and true.y - grace <= y <= true.y + true.height + grace
 
 
-def _fits(wanted: str, read: str) -> bool:
+def fits(wanted: str, read: str) -> bool:
+    """Whether `read` is what is wanted, where "?" stands for any digit."""
     return len(wanted) == len(read) and all(a in {"?", b} for a, b in zip(wanted, read, strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.pipeline import read_page
-from docscan.records import Glyphs, Page
+from docscan.records import Glyphs, Page, PageResult
 from docscan.scoring import Judged, ReadNumber, Score, TrueNumber, score_page
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
@@ -61,19 +61,23 @@ def measure_pages(pages: Iterable[DrawnPage], model: DigitModel) -> Measured:
     total = Score()
     judged: list[Judged] = []
     for page in pages:
-        result = read_page(Page(gray_of(page), float(page.dpi)), model, Settings())
-        truth = [
-            TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
-            for number in page.numbers
-        ]
-        read = [
-            ReadNumber(n.text, n.box.left, n.box.top, n.box.width, n.box.height, n.confidence, n.review)
-            for n in result.numbers
-        ]
-        score, each = score_page(truth, read)
+        score, each = score_drawn(page, read_page(Page(gray_of(page), float(page.dpi)), model, Settings()))
         total += score
         judged += each
     return Measured(total, tuple(judged))
+
+
+def score_drawn(page: DrawnPage, result: PageResult) -> tuple[Score, tuple[Judged, ...]]:
+    """Hold what was read on a drawn page against what was drawn there."""
+    truth = [
+        TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
+        for number in page.numbers
+    ]
+    read = [
+        ReadNumber(n.text, n.box.left, n.box.top, n.box.width, n.box.height, n.confidence, n.review)
+        for n in result.numbers
+    ]
+    return score_page(truth, read)
 
 
 def thresholds(judged: Sequence[Judged], errors: Sequence[float] = ERRORS) -> dict[str, float]:

@@ -6,14 +6,10 @@ even rows of the log-book cells may be looked at (`--mistakes`); the odd rows on
 """
 
 import argparse
-import csv
-import io
 import time
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -22,15 +18,12 @@ from numpy.typing import NDArray
 from docscan.settings import Settings
 from docscan.stages.classify import SHIPPED_STRINGS, StringModel, load_string_model
 from docscan.stages.strings import StringReading, Strip, read_strips
-from training.stocks import HELD_OUT_ROW
-from training.strings import load_cheques, main_strip
+from training.mistakes import held_out_cheques, log_book_cells
+from training.strings import main_strip
 
-CELLS = Path("evaluation") / "meza_cells_2000.zip"
 SURE = 0.9
 COLUMNS, CELL_PX = 6, (230, 150)  # of the sheet of mistakes
 _GRAY = 128
-
-Rows = Literal["all", "even", "odd"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,27 +46,6 @@ class Read:
     def is_right(self) -> bool:
         """True where every digit is, and no other."""
         return self.reading.text == self.picture.digits
-
-
-def held_out_cheques(data: Path) -> list[Picture]:
-    """Every fifth cheque."""
-    return [Picture(one.gray, one.text) for one in load_cheques(data) if one.row % HELD_OUT_ROW == 0]
-
-
-def log_book_cells(data: Path, rows: Rows) -> list[Picture]:
-    """Photographed cells; `rows` of them, counted from 0."""
-    with zipfile.ZipFile(data / CELLS) as archive:
-        table = list(csv.DictReader(io.StringIO(archive.read("values.csv").decode("utf-8"))))
-        chosen = {"all": table, "even": table[::2], "odd": table[1::2]}[rows]
-        return [
-            Picture(
-                np.asarray(
-                    cv2.imdecode(np.frombuffer(archive.read(row["file"]), np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8
-                ),
-                "".join(sign for sign in row["value"] if sign.isdigit()),
-            )
-            for row in chosen
-        ]
 
 
 def read_pictures(pictures: Sequence[Picture], model: StringModel) -> list[Read]:
@@ -132,8 +104,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     model = load_string_model(options.model)
     sets = {"cheques": held_out_cheques(options.data), "log-book cells": log_book_cells(options.data, options.rows)}
-    for name, pictures in sets.items():
-        read = read_pictures(pictures, model)
+    for name, strings in sets.items():
+        read = read_pictures([Picture(*string) for string in strings], model)
         print(report_line(name, read))
         print(
             "{:22s} {:.2f} ms a strip in the network, {:.2f} ms from there to text".format(

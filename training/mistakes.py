@@ -23,7 +23,7 @@ from docscan.files.scans import ScanOptions, open_page
 from docscan.files.truth import LINES_SUFFIX, TrueLines, read_truth
 from docscan.pipeline import read_page
 from docscan.records import Box, Number, Page, PageSource
-from docscan.scoring import edit_distance
+from docscan.scoring import digits_of, edit_distance, fits
 from docscan.settings import ReviewSettings, Settings
 from docscan.stages.classify import DigitModel, load_model
 from training.evaluate import Rows
@@ -73,7 +73,7 @@ def judge(wanted: str, read: str) -> str:
 def judge_string(wanted: str, numbers: Sequence[Number], gray: NDArray[np.uint8]) -> Case:
     """An image that is one string: all that was read there, left to right, is held against it."""
     in_a_row = sorted(numbers, key=lambda number: number.box.left)
-    read = "".join(_digits(number) for number in in_a_row)
+    read = "".join(digits_of(number.text) for number in in_a_row)
     confidence = float(np.prod([number.confidence for number in in_a_row])) if in_a_row else 0.0
     is_accepted = bool(in_a_row) and not any(number.review for number in in_a_row)
     return Case(judge(wanted, read), wanted, read, confidence, is_accepted, gray)
@@ -83,7 +83,7 @@ def judge_page(wanted: Sequence[str], numbers: Sequence[Number], gray: NDArray[n
     """A page whose numbers stand nobody says where: what was read exactly first, then what is nearest."""
     unread, left = list(wanted), sorted(numbers, key=lambda number: (number.box.top, number.box.left))
     for text in wanted:
-        match = next((number for number in left if _fits(text, _digits(number))), None)
+        match = next((number for number in left if fits(text, digits_of(number.text))), None)
         if match is not None:
             unread.remove(text)
             left.remove(match)
@@ -95,12 +95,12 @@ def judge_page(wanted: Sequence[str], numbers: Sequence[Number], gray: NDArray[n
             left = [number for number in left if number not in pieces]
             yield _case(CUT, text, pieces, gray)
     for text in unread:
-        nearest = min(left, key=lambda number: edit_distance(text, _digits(number)), default=None)
-        if nearest is None or edit_distance(text, _digits(nearest)) > len(text) / 2:
+        nearest = min(left, key=lambda number: edit_distance(text, digits_of(number.text)), default=None)
+        if nearest is None or edit_distance(text, digits_of(nearest.text)) > len(text) / 2:
             yield _case(NOTHING, text, [], gray)
             continue
         left.remove(nearest)
-        yield _case(judge(text, _digits(nearest)), text, [nearest], gray)
+        yield _case(judge(text, digits_of(nearest.text)), text, [nearest], gray)
     for number in left:
         yield _case(EXTRA, "", [number], gray)
 
@@ -163,7 +163,7 @@ def log_book_cells(folder: Path, rows: Rows) -> Iterator[tuple[NDArray[np.uint8]
         table = list(csv.DictReader(io.StringIO(archive.read("values.csv").decode("utf-8"))))
         for row in table[first::step]:
             gray = cv2.imdecode(np.frombuffer(archive.read(row["file"]), np.uint8), cv2.IMREAD_GRAYSCALE)
-            yield np.asarray(gray, np.uint8), "".join(character for character in row["value"] if character.isdigit())
+            yield np.asarray(gray, np.uint8), digits_of(row["value"])
 
 
 def _case(kind: str, wanted: str, numbers: Sequence[Number], gray: NDArray[np.uint8]) -> Case:
@@ -199,17 +199,9 @@ def _pieces(text: str, numbers: Sequence[Number]) -> list[Number]:
     for one in numbers:
         for other in numbers:
             level = min(one.box.bottom, other.box.bottom) > max(one.box.top, other.box.top)
-            if level and one.box.left < other.box.left and _fits(text, _digits(one) + _digits(other)):
+            if level and one.box.left < other.box.left and fits(text, digits_of(one.text + other.text)):
                 return [one, other]
     return []
-
-
-def _digits(number: Number) -> str:
-    return "".join(character for character in number.text if character.isdigit())
-
-
-def _fits(wanted: str, read: str) -> bool:
-    return len(wanted) == len(read) and all(a in {"?", b} for a, b in zip(wanted, read, strict=True))
 
 
 def _is_within(part: str, whole: str) -> bool:

@@ -12,6 +12,7 @@ OUTPUTS = 11
 STEM_CHANNELS = 32
 STAGES = (32, 64)  # channels at 14 x 14 and at 7 x 7
 LAST_CHANNELS = 128  # at 4 x 4, averaged
+NORM = "_norm"  # ends the name of the batch normalisation after a convolution
 
 
 def build_network(*, folded: bool = False) -> Any:
@@ -36,15 +37,20 @@ def build_network(*, folded: bool = False) -> Any:
 
 
 def fold(model: Any) -> Any:
-    """The same function without batch normalisation: each is multiplied into the convolution before it."""
-    twin = build_network(folded=True)
+    """The same function without batch normalisation."""
+    return folded_into(build_network(folded=True), model)
+
+
+def folded_into(twin: Any, model: Any) -> Any:
+    """`twin`, built without batch normalisation, filled: each is multiplied into the convolution before it."""
+    norms = {layer.name: layer for layer in model.layers if layer.name.endswith(NORM)}
     for layer in twin.layers:
         trained = model.get_layer(layer.name)
-        if layer.__class__.__name__ != "Conv2D":
+        norm = norms.get(f"{layer.name}{NORM}")
+        if norm is None:
             layer.set_weights(trained.get_weights())
             continue
         [kernel] = trained.get_weights()
-        norm = model.get_layer(f"{layer.name}_norm")
         gain, offset, mean, variance = norm.get_weights()
         gain = gain / np.sqrt(variance + norm.epsilon)
         layer.set_weights([kernel * gain, offset - mean * gain])
@@ -60,5 +66,5 @@ def _convolve(
         channels, kernel_px, strides=stride, padding="same", use_bias=folded, kernel_initializer="he_normal", name=name
     )(flow)
     if not folded:
-        flow = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(flow)
+        flow = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}{NORM}")(flow)
     return keras.layers.ReLU(name=f"{name}_relu")(flow) if activate else flow

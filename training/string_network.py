@@ -6,9 +6,8 @@ Small residual blocks, strided early, so that a strip costs about as much as a h
 
 from typing import Any
 
-import numpy as np
-
 from docscan.stages.strings import BLANK, PLANES, STRIP_PX
+from training.network import NORM, folded_into
 
 STEM = 24
 STAGES = ((24, 1), (48, 2), (80, 1))  # channels and residual blocks at 1/2, 1/4 and (1/8 high, 1/4 wide)
@@ -48,19 +47,8 @@ def build_string_network(*, folded: bool = False) -> Any:
 
 
 def fold_strings(model: Any) -> Any:
-    """The same function without batch normalisation: each is multiplied into the convolution before it."""
-    twin = build_string_network(folded=True)
-    for layer in twin.layers:
-        trained = model.get_layer(layer.name)
-        if layer.__class__.__name__ != "Conv2D" or layer.name == "logits":
-            layer.set_weights(trained.get_weights())
-            continue
-        [kernel] = trained.get_weights()
-        norm = model.get_layer(f"{layer.name}_norm")
-        gain, offset, mean, variance = norm.get_weights()
-        gain = gain / np.sqrt(variance + norm.epsilon)
-        layer.set_weights([kernel * gain, offset - mean * gain])
-    return twin
+    """The same function without batch normalisation."""
+    return folded_into(build_string_network(folded=True), model)
 
 
 def _convolve(
@@ -86,5 +74,5 @@ def _convolve(
         name=name,
     )(flow)
     if not folded:
-        flow = keras.layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(flow)
+        flow = keras.layers.BatchNormalization(momentum=0.97, name=f"{name}{NORM}")(flow)
     return keras.layers.ReLU(name=f"{name}_relu")(flow) if activate else flow

@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 
 from docscan.pipeline import read_page
-from docscan.records import Page, PageResult
-from docscan.scoring import Judged, ReadNumber, Score, TrueNumber, score_page
+from docscan.records import Page
+from docscan.scoring import Judged, Score
 from docscan.settings import ReviewSettings, Settings
 from docscan.stages.classify import DigitModel, load_model
-from training.acceptance import gray_of
+from training.acceptance import gray_of, score_drawn
 from training.data import load_mnist
 from training.pages import KINDS, DigitSource, DrawnPage, crop_source, draw_page
 
@@ -70,20 +70,8 @@ def measure(pages: Iterable[DrawnPage], model: DigitModel, settings: Settings) -
         start = time.perf_counter()
         result = read_page(page, model, settings)
         seconds = time.perf_counter() - start
-        total += Measured(*_judge(drawn, result), seconds, 1)
+        total += Measured(*score_drawn(drawn, result), seconds, 1)
     return total
-
-
-def _judge(drawn: DrawnPage, result: PageResult) -> tuple[Score, tuple[Judged, ...]]:
-    truth = [
-        TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
-        for number in drawn.numbers
-    ]
-    read = [
-        ReadNumber(n.text, n.box.left, n.box.top, n.box.width, n.box.height, n.confidence, n.review)
-        for n in result.numbers
-    ]
-    return score_page(truth, read)
 
 
 def table(measured: Mapping[str, Mapping[int, Measured]]) -> list[str]:
