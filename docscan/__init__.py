@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from docscan.errors import (
     DocscanError,
+    EngineError,
     ModelError,
     NothingToReadError,
     OutputError,
@@ -55,6 +56,7 @@ __all__ = [
     "Digit",
     "DigitModel",
     "DocscanError",
+    "EngineError",
     "ModelError",
     "NothingToReadError",
     "Number",

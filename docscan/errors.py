@@ -5,6 +5,7 @@ DocscanError
 ├── SettingsError       the run was asked for something impossible; nothing is started
 ├── ModelError          the model is missing or breaks the contract; nothing is started
 ├── NothingToReadError  the scans named hold no page; nothing is started
+├── EngineError         no worker can be started or reached; what was read by then is kept
 └── OutputError         the output folder cannot be used
     └── OutputInUseError    ... because another run holds it
 
@@ -30,6 +31,10 @@ class ModelError(DocscanError):
 
 class NothingToReadError(DocscanError):
     """The scans named hold no page docscan could try to read."""
+
+
+class EngineError(DocscanError):
+    """No worker that reads pages can be started or reached."""
 
 
 class OutputError(DocscanError):

@@ -4,17 +4,19 @@ Pages in = read + blank + failed (+ left, where only failed pages were asked for
 `Job.key_for`; a run that was stopped, killed or lost its machine goes on where it was.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from docscan import __version__
-from docscan.batch.engines import PageReader, PoolLimits, read_locally
+from docscan.batch.engines import Engine, PageReader, read_locally
 from docscan.batch.lock import held
+from docscan.batch.pool import PoolLimits
 from docscan.batch.worker import Job, read_source
 from docscan.errors import NothingToReadError, OutputError, SettingsError
 from docscan.files.results import DRAFT_SUFFIX, CsvFormat, page_csv, write_failures, write_numbers
@@ -44,6 +46,10 @@ class RunOptions:
     """Tell a changed file by its content rather than by its size and time."""
     page_timeout_s: float = 120
     """A page that takes longer is given up."""
+    max_memory_mib: int | None = None
+    """A worker process that takes more is stopped. None: its share of four fifths of the machine's memory."""
+    engine: Engine = read_locally
+    """What reads the pages."""
     scans: ScanOptions = field(default_factory=ScanOptions)
     csv: CsvFormat = field(default_factory=CsvFormat)
     model: Path = SHIPPED
@@ -53,6 +59,8 @@ class RunOptions:
             raise SettingsError(f"jobs is {self.jobs}; expected 1 or more")
         if self.page_timeout_s <= 0:
             raise SettingsError(f"page_timeout is {self.page_timeout_s}; expected more than 0 seconds")
+        if self.max_memory_mib is not None and self.max_memory_mib < 1:
+            raise SettingsError(f"max_memory is {self.max_memory_mib}; expected 1 MiB or more, such as 2000")
         if self.retry_failed and self.mode != "resume":
             raise SettingsError(f"retry_failed reads the failed pages alone, mode {self.mode!r} reads all: choose one")
 
@@ -60,6 +68,11 @@ class RunOptions:
     def workers(self) -> int:
         """Worker processes to start."""
         return self.jobs or usable_cores()
+
+    @property
+    def pool_limits(self) -> PoolLimits:
+        """What the worker processes may do."""
+        return PoolLimits(self.workers, self.page_timeout_s, self.max_memory_mib)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +103,11 @@ class Batch:
 
     def outcomes(self, read: PageReader = read_source) -> Generator[PageOutcome, None, None]:
         """Read what is pending; an outcome is written before it is handed on. Closing the iterator stops the run."""
-        limits = PoolLimits(min(self.options.workers, len(self.plan.pending) or 1), self.options.page_timeout_s)
-        for outcome in self.plan.broken:
-            self._write(outcome)
-            yield outcome
-        for outcome in read_locally(self.plan.pending, self.job, limits, read):
-            self._write(outcome)
-            yield outcome
+        limits = self.options.pool_limits
+        with closing(self.options.engine(self.plan.pending, self.job, limits, read)) as read_pages:
+            for outcome in itertools.chain(self.plan.broken, read_pages):
+                self._write(outcome)
+                yield outcome
 
     def finish(self) -> Counts:
         """Reconcile the pages, and write results.csv, failures.csv and results.xlsx where they are not up to date."""

@@ -17,6 +17,7 @@ from docscan.cli.run import run
 from docscan.cli.status import status
 from docscan.errors import (
     DocscanError,
+    EngineError,
     ModelError,
     NothingToReadError,
     OutputError,
@@ -41,6 +42,7 @@ _CODES: tuple[tuple[type[DocscanError], ExitCode], ...] = (
     (ModelError, ExitCode.BAD_MODEL),
     (OutputInUseError, ExitCode.OUT_IN_USE),
     (OutputError, ExitCode.NOTHING_TO_DO),
+    (EngineError, ExitCode.NOTHING_TO_DO),
     (NothingToReadError, ExitCode.NOTHING_TO_DO),
     (PageError, ExitCode.NOTHING_TO_DO),
     (DocscanError, ExitCode.BUG),

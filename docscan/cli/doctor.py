@@ -25,7 +25,7 @@ _LIBRARIES = {
     "PIL": "pillow",
     "pypdfium2": "pypdfium2",
     "xlsxwriter": "xlsxwriter",
-    "pebble": "pebble",
+    "psutil": "psutil",
     "filelock": "filelock",
     "rich": "rich",
     "typer": "typer",

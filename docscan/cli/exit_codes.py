@@ -11,7 +11,7 @@ class ExitCode(IntEnum):
     WRONG_USAGE = 2
     SOME_PAGES_FAILED = 3
     NOTHING_TO_DO = 4
-    """Nothing to read, or the output folder cannot be written."""
+    """Nothing to read, nobody to read it, or the output folder cannot be written."""
     BAD_MODEL = 5
     OUT_IN_USE = 6
     INTERRUPTED = 130

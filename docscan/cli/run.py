@@ -60,6 +60,15 @@ def run(  # noqa: PLR0917  its options
     page_timeout: Annotated[
         float, typer.Option(envvar="DOCSCAN_PAGE_TIMEOUT", help="Give a page up after this many seconds.")
     ] = 120,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            envvar="DOCSCAN_MAX_MEMORY",
+            min=1,
+            help="Stop a worker process that takes more MiB than this; its page is tried once more, alone.",
+            show_default="4/5 of the machine's, shared among the workers",
+        ),
+    ] = None,
     max_image_mpixels: Annotated[
         float,
         typer.Option(envvar="DOCSCAN_MAX_IMAGE_MPIXELS", help="Refuse pages of more million pixels than this."),
@@ -125,6 +134,7 @@ def run(  # noqa: PLR0917  its options
         retry_failed=retry_failed,
         checksum=checksum,
         page_timeout_s=page_timeout,
+        max_memory_mib=max_memory,
         scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels),
         csv=CsvFormat(encoding, "\t" if delimiter == r"\t" else delimiter),
     )

@@ -11,7 +11,7 @@ PNG = b"\x89PNG\r\n\x1a\n"  # enough to be taken for a scan while files are look
 
 
 def read_words(source: PageSource, job: Job) -> PageOutcome:
-    """`12 007` is a page with these numbers, `` a blank one; `fail`, `crash`, `crash once` and `hang` do so."""
+    """`12 007` is a page with these numbers, `` a blank one; `fail`, `crash`, `crash once`, `hang` and `eat` do so."""
     path = Path(source.path)
     words = path.read_bytes().removeprefix(PNG).decode()
     if words == "fail":
@@ -19,6 +19,10 @@ def read_words(source: PageSource, job: Job) -> PageOutcome:
     if words == "crash" or (words == "crash once" and not path.with_suffix(".tried").exists()):
         path.with_suffix(".tried").touch()
         os._exit(9)
+    if words == "eat":
+        eaten = b"x" * 900_000_000
+        time.sleep(60)
+        del eaten
     if words == "hang":
         time.sleep(60)
     if words.startswith("slow"):

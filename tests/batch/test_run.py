@@ -2,17 +2,20 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 from page_readers import PNG, read_words
 
+from docscan.batch.engines import PageReader
+from docscan.batch.pool import PoolLimits
 from docscan.batch.run import RunOptions, open_batch, plan_batch, scan_batch
+from docscan.batch.worker import Job
 from docscan.errors import ModelError, NothingToReadError, OutputError, OutputInUseError, SettingsError
 from docscan.files.results import CsvFormat
 from docscan.files.store import open_store
-from docscan.records import PageFailure
+from docscan.records import PageFailure, PageOutcome, PageSource
 from docscan.settings import ReviewSettings, Settings
 
 HEADER = "\ufeffsource,page,line,position,text,confidence,review,reason,x,y,width,height,row,column,field\n"
@@ -227,6 +230,25 @@ def test_a_page_that_hangs_is_given_up(scans: Path, out: Path) -> None:
     )
 
 
+def test_a_page_that_eats_the_memory_is_given_up(scans: Path, out: Path) -> None:
+    write_scans(scans, {"eat.png": "eat"})
+    options = RunOptions(jobs=2, max_memory_mib=600)
+    outcomes = {outcome.source.name: outcome for outcome in scan_batch([scans], out, options=options, read=read_words)}
+    assert sorted(outcomes) == ["a.png", "b/c.png", "blank.png", "eat.png"]
+    assert outcomes["eat.png"].result == PageFailure(
+        "the page needs more memory than 600 MiB; raise --max-memory, or lower --dpi"
+    )
+
+
+def test_another_engine_can_read_the_pages(scans: Path, out: Path) -> None:
+    def read_here(
+        sources: Iterable[PageSource], job: Job, limits: PoolLimits, read: PageReader
+    ) -> Generator[PageOutcome, None, None]:
+        yield from (read(source, job) for source in sources)
+
+    assert read(scans, out, RunOptions(engine=read_here)) == ["a.png", "b/c.png", "blank.png"]
+
+
 def test_a_plan_lists_what_would_be_read_and_writes_nothing(scans: Path, out: Path) -> None:
     assert [source.name for source in plan_batch([scans], out).pending] == ["a.png", "b/c.png", "blank.png"]
     assert not out.exists()
@@ -279,6 +301,7 @@ def test_a_damaged_database_is_an_error_that_names_the_way_out(scans: Path, out:
     [
         ({"jobs": 0}, "jobs is 0"),
         ({"page_timeout_s": 0}, "page_timeout is 0"),
+        ({"max_memory_mib": 0}, "max_memory is 0; expected 1 MiB or more"),
         ({"retry_failed": True, "mode": "redo"}, "choose one"),
     ],
 )

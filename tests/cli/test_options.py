@@ -13,7 +13,7 @@ from typer.main import get_command
 from docscan.cli import app
 from docscan.cli.exit_codes import ExitCode
 
-HEAVY = {"cv2", "onnxruntime", "PIL", "numpy", "xlsxwriter", "pebble", "rich.progress", "pypdfium2"}
+HEAVY = {"cv2", "onnxruntime", "PIL", "numpy", "xlsxwriter", "psutil", "rich.progress", "pypdfium2"}
 COMMANDS: dict[str, Any] = getattr(get_command(app), "commands", {})
 
 
