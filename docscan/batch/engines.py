@@ -1,10 +1,11 @@
-"""Where pages are read: by processes on this machine. Sources go in, an outcome comes back for every one of them."""
+"""Where files are opened and pages read: in processes on this machine. For every source something comes back."""
 
-from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from docscan.batch.pool import Lost, PoolLimits, answers
+from docscan.batch.pool import PoolLimits, answers
 from docscan.batch.worker import Job, read_source
+from docscan.files.scans import Contents, glance_inside, look_inside
 from docscan.records import PageFailure, PageOutcome, PageSource
 
 PageReader = Callable[[PageSource, Job], PageOutcome]
@@ -20,23 +21,26 @@ Raises EngineError where it cannot go on; what it has handed over by then is kep
 def read_locally(
     sources: Iterable[PageSource], job: Job, limits: PoolLimits, read: PageReader = read_source
 ) -> Generator[PageOutcome, None, None]:
-    """The engine for one machine: worker processes.
+    """The engine for one machine: worker processes; see `answers` for pages that hang, crash or eat the memory."""
+    for source, answer in answers(sources, _Reading(read, job), limits):
+        yield answer if isinstance(answer, PageOutcome) else PageOutcome(source, PageFailure(answer.reason))
 
-    A page that takes too long is given up. One that crashes its worker, or takes more memory than it may, is read
-    once more, alone, after all the others; if that fails too, a PageFailure says so.
-    """
-    do = _Reading(read, job)
-    suspects: list[PageSource] = []
-    for source, answer in answers(sources, do, limits):
-        if isinstance(answer, PageOutcome):
-            yield answer
-        elif answer.again:
-            suspects.append(source)
+
+def look_locally(sources: Sequence[PageSource], limits: PoolLimits) -> Iterator[Contents]:
+    """What each of these files holds, in their order. Workers count the pages of PDFs and TIFFs."""
+    contents: dict[str, Contents] = {}
+    to_count: list[PageSource] = []
+    for source in sources:
+        seen = glance_inside(source)
+        if seen is None:
+            to_count.append(source)
         else:
-            yield _failed(source, answer)
-    for suspect in suspects:  # each in a process of its own
-        for source, answer in answers([suspect], do, replace(limits, workers=1)):
-            yield answer if isinstance(answer, PageOutcome) else _failed(source, answer)
+            contents[source.path] = seen
+    for source, answer in answers(to_count, look_inside, limits):
+        contents[source.path] = (
+            answer if isinstance(answer, Contents) else Contents(0, paged=True, failure=answer.reason)
+        )
+    return (contents[source.path] for source in sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,3 @@ class _Reading:
 
     def __call__(self, source: PageSource) -> PageOutcome:
         return self.read(source, self.job)
-
-
-def _failed(source: PageSource, lost: Lost) -> PageOutcome:
-    return PageOutcome(source, PageFailure(lost.reason))

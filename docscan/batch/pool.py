@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess, parent_process
@@ -71,8 +71,24 @@ def answers(
 ) -> Generator[tuple[Task, Answer | Lost], None, None]:
     """Every task with what `do` makes of it, as they finish. `do` is pickled: workers import it by name.
 
+    A task that takes too long is given up. One that crashed its worker, or took more memory than it may, is tried
+    once more, alone, after all the others; Lost is what comes of it then.
+
     Closing the iterator kills the workers. Raises EngineError where no worker can be started.
     """
+    suspects: list[Task] = []
+    for task, answer in _tries(tasks, do, limits):
+        if isinstance(answer, Lost) and answer.again:
+            suspects.append(task)
+        else:
+            yield task, answer
+    for suspect in suspects:  # each in a process of its own
+        yield from _tries([suspect], do, replace(limits, workers=1))
+
+
+def _tries(
+    tasks: Iterable[Task], do: Callable[[Task], Answer], limits: PoolLimits
+) -> Generator[tuple[Task, Answer | Lost], None, None]:
     waiting = deque(tasks)
     with _crew(do, limits) as crew:
         while waiting or crew.is_busy:
@@ -109,8 +125,8 @@ class _Worker(Generic[Task]):
             return self.verdict[1]
         code = self.process.exitcode
         if code == -getattr(signal, "SIGKILL", 9):
-            return Lost("the page's worker process was killed; the machine may be out of memory")
-        return Lost(f"the page made its worker process crash (exit code {code}); the file may be damaged")
+            return Lost("its worker process was killed; the machine may be out of memory")
+        return Lost(f"made its worker process crash (exit code {code}); the file may be damaged")
 
 
 class _Crew(Generic[Task, Answer]):
@@ -173,7 +189,7 @@ class _Crew(Generic[Task, Answer]):
 
     def stop_the_overdue(self) -> None:
         limit = self._limits.page_timeout_s
-        words = f"the page took longer than {limit:g} s; raise --page-timeout to give it more"
+        words = f"took longer than {limit:g} s; raise --page-timeout to give it more"
         for worker in self._workers:
             if time.monotonic() > self._due(worker) and not worker.pipe.poll():
                 worker.kill(Lost(words, again=False))
@@ -184,9 +200,7 @@ class _Crew(Generic[Task, Answer]):
         for worker in tuple(self._workers):
             with suppress(psutil.Error):  # it has just ended
                 if psutil.Process(worker.process.pid).memory_info().rss > limit * MIB:
-                    worker.kill(
-                        Lost(f"the page needs more memory than {limit:,} MiB; raise --max-memory, or lower --dpi")
-                    )
+                    worker.kill(Lost(f"needs more memory than {limit:,} MiB; raise --max-memory, or lower --dpi"))
 
     def stop(self) -> None:
         for worker in self._workers:

@@ -10,11 +10,12 @@ import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from docscan import __version__
-from docscan.batch.engines import Engine, PageReader, read_locally
+from docscan.batch.engines import Engine, PageReader, look_locally, read_locally
 from docscan.batch.lock import held
 from docscan.batch.pool import PoolLimits
 from docscan.batch.worker import Job, read_source
@@ -171,7 +172,7 @@ def open_batch(
     """
     options = options or RunOptions()
     job = _job(settings or Settings(), options)
-    found = _find(scans, options.scans)
+    found = _find(scans, options)
     with held(out):
         if options.mode == "force":
             _empty(out)
@@ -187,7 +188,7 @@ def plan_batch(
     """What a run would read, without touching `out`."""
     options = options or RunOptions()
     job = _job(settings or Settings(), options)
-    found = _find(scans, options.scans)
+    found = _find(scans, options)
     if options.mode == "force" or not (out / STORE_NAME).is_file():
         return _plan(found, None, job, options)
     with open_store(out) as store:
@@ -206,10 +207,10 @@ def _job(settings: Settings, options: RunOptions) -> Job:
     return Job(settings, options.scans, str(options.model), model.sha256, options.checksum)
 
 
-def _find(scans: Sequence[str | Path], options: ScanOptions) -> dict[tuple[str, int], PageSource | PageOutcome]:
+def _find(scans: Sequence[str | Path], options: RunOptions) -> dict[tuple[str, int], PageSource | PageOutcome]:
     """The pages of the scans by name and page, in order."""
     found: dict[tuple[str, int], PageSource | PageOutcome] = {}
-    for item in find_pages(scans, options):
+    for item in find_pages(scans, options.scans, partial(look_locally, limits=options.pool_limits)):
         source = item if isinstance(item, PageSource) else item[0]
         found[source.name, source.page] = source if isinstance(item, PageSource) else PageOutcome(source, item[1])
     if not found:

@@ -18,7 +18,7 @@ import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
 from docscan.errors import PageError
-from docscan.files.pixels import check_size, decoder_edge, plausible_dpi, turned
+from docscan.files.pixels import MAX_PAGES, TOO_MANY_PAGES, check_size, decoder_edge, plausible_dpi, turned
 from docscan.records import Page
 
 _POINTS_PER_INCH = 72
@@ -35,10 +35,13 @@ _INVISIBLE_ANNOTATIONS = (pdfium.FPDF_ANNOT_LINK, pdfium.FPDF_ANNOT_POPUP)
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def count_pdf_pages(path: Path) -> int:
-    """How many pages the PDF has, at least one. Raises PageError with the reason where it cannot be opened."""
+def pdf_pages(path: Path) -> Iterator[int]:
+    """The page numbers of a PDF, from 1. Raises PageError where it cannot be opened or holds too many pages."""
     with _opened(path) as document:
-        return len(document)
+        count = len(document)
+    yield from range(1, min(count, MAX_PAGES) + 1)
+    if count > MAX_PAGES:
+        raise PageError(TOO_MANY_PAGES)
 
 
 def decode_pdf_page(path: Path, page: int, dpi: float, max_mpixels: float) -> Page:

@@ -32,10 +32,12 @@ EMPTY = "the file is empty"
 CUT_SHORT = "the file is cut short; copy or scan it again"
 DAMAGED = "the file is damaged, or a variant docscan cannot decode"
 
+MAX_PAGES = 10_000  # a file made to waste time can chain a page every six bytes, or claim any number of them
+TOO_MANY_PAGES = f"the file holds more than {MAX_PAGES:,} pages; split it"
+
 _MIN_SIDE_PX = 10  # no digit fits in less
 # Software that knows no resolution writes 1, 72 or 96; nobody scans pages beyond 2400.
 _MIN_DPI, _MAX_DPI = 100, 2400
-_MAX_TIFF_PAGES = 10_000  # a file made to waste time can chain a page every six bytes
 _WHITE_IS_ZERO = 0  # TIFF 6.0, tag 262
 _TIFF_INTEGERS = {3: "H", 4: "I", 16: "Q"}  # SHORT, LONG, LONG8
 _TIFF_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes; others: 1
@@ -216,8 +218,8 @@ class _TiffLayout:
         """Each page's tags, still as they are stored."""
         offset, seen = self.first, set[int]()
         while offset and offset not in seen:
-            if len(seen) == _MAX_TIFF_PAGES:
-                raise PageError(f"the file holds more than {_MAX_TIFF_PAGES:,} pages; split it")
+            if len(seen) == MAX_PAGES:
+                raise PageError(TOO_MANY_PAGES)
             seen.add(offset)
             _seek(file, offset)
             (count,) = self._read(file, "Q" if self.big else "H", 1)

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,18 +16,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from docscan.errors import NothingToReadError, PageError, SettingsError
-from docscan.files.pdf import count_pdf_pages, decode_pdf_page
+from docscan.files.pdf import decode_pdf_page, pdf_pages
 from docscan.files.pixels import check_size, decode_image, decoder_edge, disk_reason, read_format, tiff_pages
 from docscan.records import Page, PageFailure, PageSource
 
 SCAN_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .webp .jp2 .j2k .jpx .jpf .pdf".split()  # noqa: SIM905
 )
+PAGED = frozenset({"pdf", "tiff"})  # formats that hold several pages
 _OUTPUT_MARK = "docscan.db"  # a folder that holds one is an earlier run's output: its pictures are no scans
 _CLOCK_SLACK_NS = 2_000_000_000  # two computers may see a file's time on a share to within 2 s (FAT, SMB)
 _SPAN = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
 
 FoundPage = PageSource | tuple[PageSource, PageFailure]
+
+LookInside = Callable[[Sequence[PageSource]], Iterable["Contents"]]
+"""What each of these files holds, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,18 @@ class ScanOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Contents:
+    """What a file holds."""
+
+    pages: int = 1
+    """Those that can be told apart."""
+    paged: bool = False
+    """True for formats that hold several pages."""
+    failure: str = ""
+    """Why there is none, or none after those; empty where nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
 class _File:
     """A file that was found, or a folder that could not be opened."""
 
@@ -87,13 +103,43 @@ def parse_pages(text: str) -> PageRange:
     return PageRange(tuple(_span(part.strip(), text) for part in text.split(",")))
 
 
-def find_pages(scans: Sequence[str | Path], options: ScanOptions) -> Iterator[FoundPage]:
+def look_inside(source: PageSource) -> Contents:
+    """Open a file and count its pages; whatever is wrong with it is the `failure`. May take long on a hostile file."""
+    path, pages, paged = Path(source.path), 0, False
+    try:
+        with decoder_edge(path):
+            scan_format = read_format(path)
+            paged = scan_format in PAGED
+            numbers = tiff_pages(path) if scan_format == "tiff" else pdf_pages(path) if scan_format == "pdf" else (1,)
+            for number in numbers:
+                pages = number
+        if not pages:
+            raise PageError("the file holds no page")
+    except PageError as error:
+        return Contents(pages, paged, str(error))
+    return Contents(pages, paged)
+
+
+def glance_inside(source: PageSource) -> Contents | None:
+    """The same where the first bytes of the file tell; None where its pages must be counted."""
+    try:
+        with decoder_edge(Path(source.path)):
+            return None if read_format(Path(source.path)) in PAGED else Contents()
+    except PageError as error:
+        return Contents(0, failure=str(error))
+
+
+def _look_here(sources: Sequence[PageSource]) -> Iterable[Contents]:
+    return map(look_inside, sources)
+
+
+def find_pages(scans: Sequence[str | Path], options: ScanOptions, look: LookInside = _look_here) -> Iterator[FoundPage]:
     """Every page of the folders, files and globs named, each file once; a file at fault comes with its PageFailure.
 
     In folders only files with an ending of SCAN_SUFFIXES count, and nothing hidden; a file that is named, itself or
     by a glob, is tried whatever its ending. Order: as named, then natural (page-2 before page-10). Names are unique,
     also on systems that do not tell A from a: where two inputs hold the same name, their folders' names are put
-    before it. The folders are listed at once; files are opened to count their pages as the pages are asked for.
+    before it. The folders are listed at once; `look` opens the files, to count their pages, when pages are asked for.
 
     Raises NothingToReadError where something named does not exist, or where there is no scan at all.
     """
@@ -101,7 +147,7 @@ def find_pages(scans: Sequence[str | Path], options: ScanOptions) -> Iterator[Fo
     if not files:
         named = ", ".join(_as_text(os.fspath(scan)) for scan in scans)
         raise NothingToReadError(f"{named or 'nothing was named'}: no scan found; docscan reads {_endings()}")
-    return _all_pages(files, options)
+    return _all_pages(files, options, look)
 
 
 def open_page(source: PageSource, options: ScanOptions) -> Page:
@@ -237,49 +283,34 @@ def _once(files: Iterable[_File]) -> list[_File]:
     return list(kept.values())
 
 
-def _all_pages(files: list[_File], options: ScanOptions) -> Iterator[FoundPage]:
-    for file, name in zip(files, _unique_names(files), strict=True):
-        for found in _pages(file, PageSource(os.fspath(file.path), name)):
-            source = found if isinstance(found, PageSource) else found[0]
+def _all_pages(files: list[_File], options: ScanOptions, look: LookInside) -> Iterator[FoundPage]:
+    listed = [_stated(file, name) for file, name in zip(files, _unique_names(files), strict=True)]
+    contents = iter(look([entry for entry in listed if isinstance(entry, PageSource)]))
+    for entry in listed:
+        for found in _pages(entry, next(contents)) if isinstance(entry, PageSource) else [entry]:
             # A file whose pages cannot be counted is reported whatever pages are wanted.
-            if options.pages is None or not isinstance(found, PageSource) or source.page in options.pages:
+            if options.pages is None or not isinstance(found, PageSource) or found.page in options.pages:
                 yield found
 
 
-def _pages(file: _File, source: PageSource) -> Iterator[FoundPage]:
-    """The pages of one file, as far as they can be told; where that ends too early, a failure follows."""
-    page = 0
+def _stated(file: _File, name: str) -> FoundPage:
+    """The file as its first page, with its size and time; not opened yet."""
+    source = PageSource(os.fspath(file.path), name)
     try:
         if file.failure:
             raise PageError(file.failure)
         with decoder_edge(file.path):
             status = _status(file.path)
-            source = replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns)
-            scan_format = read_format(file.path)
-        source = replace(source, paged=scan_format in ("pdf", "tiff"))
-        for numbered in _numbered(file.path, scan_format, source):
-            page = numbered.page
-            yield numbered
-        if page == 0:
-            raise PageError("the file holds no page")
     except PageError as error:
-        yield replace(source, page=page + 1), PageFailure(str(error))
+        return source, PageFailure(str(error))
+    return replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def _numbered(path: Path, scan_format: str, source: PageSource) -> Iterator[PageSource]:
-    if scan_format == "tiff":
-        numbers = tiff_pages(path)
-        while True:
-            with decoder_edge(path):
-                number = next(numbers, 0)
-            if not number:
-                return
-            yield replace(source, page=number)
-    elif scan_format == "pdf":
-        for number in range(1, count_pdf_pages(path) + 1):
-            yield replace(source, page=number)
-    else:
-        yield source
+def _pages(source: PageSource, contents: Contents) -> Iterator[FoundPage]:
+    for page in range(1, contents.pages + 1):
+        yield replace(source, page=page, paged=contents.paged)
+    if contents.failure:
+        yield replace(source, page=contents.pages + 1, paged=contents.paged), PageFailure(contents.failure)
 
 
 def _status(path: Path) -> os.stat_result:

@@ -34,12 +34,12 @@ def test_a_worker_is_replaced_after_its_share_of_tasks() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
 def test_a_worker_that_is_killed_costs_its_task_only() -> None:
-    lost = Lost("the page's worker process was killed; the machine may be out of memory")
+    lost = Lost("its worker process was killed; the machine may be out of memory")
     assert dict(answers(range(6), be_killed, LIMITS)) == {0: lost, 1: 1, 2: lost, 3: 3, 4: lost, 5: 5}
 
 
 def test_a_crash_is_told_with_its_exit_code() -> None:
-    lost = Lost("the page made its worker process crash (exit code 7); the file may be damaged")
+    lost = Lost("made its worker process crash (exit code 7); the file may be damaged")
     assert list(answers([7], end, LIMITS)) == [(7, lost)]
 
 

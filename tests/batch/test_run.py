@@ -225,9 +225,7 @@ def test_a_page_that_hangs_is_given_up(scans: Path, out: Path) -> None:
     options = RunOptions(jobs=2, page_timeout_s=0.5)
     outcomes = {outcome.source.name: outcome for outcome in scan_batch([scans], out, options=options, read=read_words)}
     assert sorted(outcomes) == ["a.png", "b/c.png", "blank.png", "hang.png"]
-    assert outcomes["hang.png"].result == PageFailure(
-        "the page took longer than 0.5 s; raise --page-timeout to give it more"
-    )
+    assert outcomes["hang.png"].result == PageFailure("took longer than 0.5 s; raise --page-timeout to give it more")
 
 
 def test_a_page_that_eats_the_memory_is_given_up(scans: Path, out: Path) -> None:
@@ -236,8 +234,20 @@ def test_a_page_that_eats_the_memory_is_given_up(scans: Path, out: Path) -> None
     outcomes = {outcome.source.name: outcome for outcome in scan_batch([scans], out, options=options, read=read_words)}
     assert sorted(outcomes) == ["a.png", "b/c.png", "blank.png", "eat.png"]
     assert outcomes["eat.png"].result == PageFailure(
-        "the page needs more memory than 600 MiB; raise --max-memory, or lower --dpi"
+        "needs more memory than 600 MiB; raise --max-memory, or lower --dpi"
     )
+
+
+def test_a_file_whose_pages_take_too_long_to_count_is_given_up(scans: Path, out: Path) -> None:
+    tags, pages = 0xFFFF, 10_000  # each page has as many tags as there can be, and begins 4 bytes after the one before
+    counts, pointers = 8, 8 + 2 + 12 * tags
+    content = bytearray(b"II*\0" + counts.to_bytes(4, "little") + b"\xff" * (pointers + 4 * pages))
+    for page in range(pages):
+        content[pointers + 4 * page : pointers + 4 * page + 4] = (counts + 4 * page + 4).to_bytes(4, "little")
+    (scans / "tags.tif").write_bytes(content)
+    outcomes = scan_batch([scans], out, options=RunOptions(jobs=1, page_timeout_s=2), read=read_words)
+    failed = [(outcome.source.name, outcome.result) for outcome in outcomes if isinstance(outcome.result, PageFailure)]
+    assert failed == [("tags.tif", PageFailure("took longer than 2 s; raise --page-timeout to give it more"))]
 
 
 def test_another_engine_can_read_the_pages(scans: Path, out: Path) -> None:
