@@ -2,10 +2,9 @@
 
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,36 +12,38 @@ from docscan.cli.exit_codes import ExitCode
 from docscan.cli.logs import LOG, logging_to
 from docscan.cli.options import Config, LogFile, Quiet, Verbose
 from docscan.cli.progress import progress
-from docscan.errors import SettingsError
-from docscan.settings import Settings
+from docscan.cli.reading_options import (
+    Binarise,
+    Checksum,
+    Delimiter,
+    Dpi,
+    Encoding,
+    Jobs,
+    MaxError,
+    MaxImageMpixels,
+    MaxMemory,
+    MinConfidence,
+    Out,
+    Pages,
+    PageTimeout,
+    Recursive,
+    settings_from,
+)
 
 if TYPE_CHECKING:
     from docscan.batch.run import Batch, RunOptions
     from docscan.records import PageOutcome
+    from docscan.settings import Settings
 
 
 def run(  # noqa: PLR0917  its options
     context: typer.Context,
     scans: Annotated[list[str], typer.Argument(help="Folders, files and globs of scans.", show_default=False)],
-    out: Annotated[
-        Path,
-        typer.Option("--out", "-o", envvar="DOCSCAN_OUT", help="Folder for the results; made if need be."),
-    ],
-    jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", envvar="DOCSCAN_JOBS", min=1, help="Worker processes.", show_default="cores"),
-    ] = None,
-    recursive: Annotated[
-        bool,
-        typer.Option("--recursive/--no-recursive", envvar="DOCSCAN_RECURSIVE", help="Read folders in folders too."),
-    ] = True,
-    pages: Annotated[
-        str | None,
-        typer.Option(envvar="DOCSCAN_PAGES", help="Pages of each PDF and TIFF, such as 1,3-5.", show_default="all"),
-    ] = None,
-    dpi: Annotated[
-        float, typer.Option(envvar="DOCSCAN_DPI", help="Resolution for PDF pages that are not one embedded scan.")
-    ] = 300,
+    out: Out,
+    jobs: Jobs = None,
+    recursive: Recursive = True,
+    pages: Pages = None,
+    dpi: Dpi = 300,
     mode: Annotated[
         Literal["resume", "redo", "force"],
         typer.Option(
@@ -57,58 +58,15 @@ def run(  # noqa: PLR0917  its options
     dry_run: Annotated[
         bool, typer.Option("--dry-run", envvar="DOCSCAN_DRY_RUN", help="List the pages that would be read, and stop.")
     ] = False,
-    page_timeout: Annotated[
-        float, typer.Option(envvar="DOCSCAN_PAGE_TIMEOUT", help="Give a page up after this many seconds.")
-    ] = 120,
-    max_memory: Annotated[
-        int | None,
-        typer.Option(
-            envvar="DOCSCAN_MAX_MEMORY",
-            min=1,
-            help="Stop a worker process that takes more MiB than this; its page is tried once more, alone.",
-            show_default="4/5 of the machine's, shared among the workers",
-        ),
-    ] = None,
-    max_image_mpixels: Annotated[
-        float,
-        typer.Option(envvar="DOCSCAN_MAX_IMAGE_MPIXELS", help="Refuse pages of more million pixels than this."),
-    ] = 250,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            envvar="DOCSCAN_MIN_CONFIDENCE",
-            min=0,
-            max=1,
-            help="Numbers read with less go to review.",
-            show_default=str(Settings().review.min_confidence),
-        ),
-    ] = None,
-    max_error: Annotated[
-        float | None,
-        typer.Option(
-            envvar="DOCSCAN_MAX_ERROR",
-            min=0,
-            max=1,
-            help="Accept unseen only so many that at most this share of them is wrong, such as 0.001; "
-            "instead of --min-confidence.",
-        ),
-    ] = None,
-    binarise: Annotated[
-        Literal["local", "otsu"] | None,
-        typer.Option(
-            envvar="DOCSCAN_BINARISE",
-            help="What is ink: a threshold that follows the light, or one for the page.",
-            show_default=Settings().binarise.method,
-        ),
-    ] = None,
-    checksum: Annotated[
-        bool,
-        typer.Option("--checksum", envvar="DOCSCAN_CHECKSUM", help="Know a changed file by its content, not its time."),
-    ] = False,
-    encoding: Annotated[str, typer.Option(envvar="DOCSCAN_ENCODING", help="Of the CSV files.")] = "utf-8-sig",
-    delimiter: Annotated[
-        str, typer.Option(envvar="DOCSCAN_DELIMITER", help=r"Between the columns of the CSV files; \t is a tab.")
-    ] = ",",
+    page_timeout: PageTimeout = 120,
+    max_memory: MaxMemory = None,
+    max_image_mpixels: MaxImageMpixels = 250,
+    min_confidence: MinConfidence = None,
+    max_error: MaxError = None,
+    binarise: Binarise = None,
+    checksum: Checksum = False,
+    encoding: Encoding = "utf-8-sig",
+    delimiter: Delimiter = ",",
     no_progress: Annotated[
         bool, typer.Option("--no-progress", envvar="DOCSCAN_NO_PROGRESS", help="Draw no progress bar.")
     ] = False,
@@ -127,7 +85,7 @@ def run(  # noqa: PLR0917  its options
     from docscan.files.results import CsvFormat  # noqa: PLC0415
     from docscan.files.scans import ScanOptions, parse_pages  # noqa: PLC0415
 
-    settings = _settings(context.obj or {}, min_confidence, max_error, binarise)
+    settings = settings_from(context.obj or {}, min_confidence, max_error, binarise)
     options = RunOptions(
         jobs=jobs,
         mode=mode,
@@ -147,23 +105,7 @@ def run(  # noqa: PLR0917  its options
     raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
 
 
-def _settings(
-    tables: Mapping[str, Any], min_confidence: float | None, max_error: float | None, binarise: str | None
-) -> Settings:
-    """The settings of the configuration file, with those of the command line in their places."""
-    if min_confidence is not None and max_error is not None:
-        raise SettingsError("--min-confidence and --max-error both say what goes to review: give one of them")
-    chosen = {name: dict(table) for name, table in tables.items()}
-    if min_confidence is not None:
-        chosen.setdefault("review", {}).update(min_confidence=min_confidence, max_error=0.0)
-    if max_error is not None:
-        chosen.setdefault("review", {})["max_error"] = max_error
-    if binarise is not None:
-        chosen.setdefault("binarise", {})["method"] = binarise
-    return Settings.from_mapping(chosen)
-
-
-def _list_pending(scans: list[str], out: Path, settings: Settings, options: "RunOptions") -> None:
+def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "RunOptions") -> None:
     from docscan.batch.run import plan_batch  # noqa: PLC0415
 
     plan = plan_batch(scans, out, settings=settings, options=options)
@@ -174,7 +116,7 @@ def _list_pending(scans: list[str], out: Path, settings: Settings, options: "Run
 
 
 def _read(
-    scans: list[str], out: Path, settings: Settings, options: "RunOptions", *, show_bar: bool, quiet: bool
+    scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, quiet: bool
 ) -> int:
     """Run the batch and say how it ended; returns how many pages failed."""
     from docscan.batch.run import open_batch, words  # noqa: PLC0415
