@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from docscan.cli.logs import LOG, logging_to
-from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 from docscan.errors import PageError
 
 
@@ -20,6 +20,7 @@ def digit(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    log_format: LogFormatOption = "text",
     config: Config = None,  # noqa: ARG001  applied by its callback
 ) -> None:
     """Read a picture of a single digit, and say what else it might be.
@@ -28,7 +29,7 @@ def digit(
     """
     from docscan.reading import read_digit  # noqa: PLC0415  heavy
 
-    with logging_to(log_file, verbose=verbose):
+    with logging_to(log_file, log_format, verbose=verbose):
         try:
             read = read_digit(image)
         except PageError as error:

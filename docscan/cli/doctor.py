@@ -11,7 +11,7 @@ import typer
 import docscan
 from docscan.cli.exit_codes import ExitCode
 from docscan.cli.logs import LOG, logging_to
-from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 from docscan.errors import DocscanError, ModelError
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def doctor(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    log_format: LogFormatOption = "text",
     config: Config = None,  # noqa: ARG001  applied by its callback
 ) -> None:
     """Say which versions, model and cores there are, what is missing, and read one page as a test.
 
     Example: docscan doctor
     """
-    with logging_to(log_file, verbose=verbose):
+    with logging_to(log_file, log_format, verbose=verbose):
         lines, faults = _library_report()
         code = ExitCode.BUG if faults else ExitCode.OK
         if not faults:

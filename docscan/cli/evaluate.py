@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from docscan.cli.logs import LOG, logging_to
-from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 
 if TYPE_CHECKING:
     from docscan.files.truth import TrueLines, TruePage
@@ -19,7 +19,7 @@ Pages = Mapping[str, Mapping[int, "Sequence[ReadNumber]"]]
 _ALL = "ALL"
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917  its options
     out: Annotated[Path, typer.Argument(help="The output folder of a run.")],
     truth: Annotated[
         Path,
@@ -31,6 +31,7 @@ def evaluate(
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    log_format: LogFormatOption = "text",
     config: Config = None,  # noqa: ARG001  applied by its callback
 ) -> None:
     """Say how right a run is: digits, whole numbers, and what could be accepted without a look.
@@ -42,7 +43,7 @@ def evaluate(
     """
     from docscan.files.truth import TruePage, read_truth  # noqa: PLC0415  heavy
 
-    with logging_to(log_file, verbose=verbose):
+    with logging_to(log_file, log_format, verbose=verbose):
         known = read_truth(truth)
         pages = _read_numbers(out)
         boxed = [page for page in known if isinstance(page, TruePage)]

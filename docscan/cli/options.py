@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from docscan.cli.logs import LogFormat
 from docscan.errors import SettingsError
 from docscan.settings import Settings, unknown_key
 
@@ -63,6 +64,14 @@ LogFile = Annotated[
     Path | None,
     typer.Option(
         envvar="DOCSCAN_LOG_FILE", help="Append a log to this file.", dir_okay=False, rich_help_panel="Output"
+    ),
+]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        envvar="DOCSCAN_LOG_FORMAT",
+        help="Of the log: text for people, or json, an object a line, for programs.",
+        rich_help_panel="Output",
     ),
 ]
 Config = Annotated[

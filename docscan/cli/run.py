@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from docscan.cli.exit_codes import ExitCode
-from docscan.cli.logs import LOG, logging_to
-from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.logs import LOG, log_page, logging_to
+from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 from docscan.cli.progress import progress
 from docscan.cli.reading_options import (
     Binarise,
@@ -32,7 +32,6 @@ from docscan.cli.reading_options import (
 
 if TYPE_CHECKING:
     from docscan.batch.run import Batch, RunOptions
-    from docscan.records import PageOutcome
     from docscan.settings import Settings
 
 
@@ -73,6 +72,7 @@ def run(  # noqa: PLR0917  its options
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
+    log_format: LogFormatOption = "text",
     config: Config = None,  # noqa: ARG001  applied by its callback
 ) -> None:
     r"""Read every page of the scans named into the folder OUT; go on where an earlier run stopped.
@@ -99,7 +99,7 @@ def run(  # noqa: PLR0917  its options
     if dry_run:
         _list_pending(scans, out, settings, options)
         return
-    with logging_to(log_file, verbose=verbose):
+    with logging_to(log_file, log_format, verbose=verbose):
         show_bar = not (no_progress or quiet or verbose) and sys.stderr.isatty()
         failed = _read(scans, out, settings, options, show_bar=show_bar, quiet=quiet)
     raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
@@ -142,19 +142,5 @@ def _read(
 def _read_pending(batch: "Batch", *, show_bar: bool) -> None:
     with closing(batch.outcomes()) as outcomes, progress(batch.pending, shown=show_bar) as advance:
         for outcome in outcomes:
-            _log(outcome)
+            log_page(outcome)
             advance(outcome)
-
-
-def _log(outcome: "PageOutcome") -> None:
-    from docscan.records import PageFailure  # noqa: PLC0415
-
-    source, result = outcome.source, outcome.result
-    if isinstance(result, PageFailure):
-        LOG.warning("%s page %d: failed: %s", source.name, source.page, result.reason)
-        if result.detail:
-            LOG.error("%s", result.detail)
-        return
-    review = sum(number.review for number in result.numbers)
-    found = "blank" if result.blank else f"{len(result.numbers)} numbers, {review} to review"
-    LOG.info("%s page %d: %s (%.2f s)", source.name, source.page, found, outcome.seconds)

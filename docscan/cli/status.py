@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from docscan.cli.logs import LOG, logging_to
-from docscan.cli.options import Config, LogFile, Quiet, Verbose
+from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 
 
 def status(
@@ -14,6 +14,7 @@ def status(
     quiet: Quiet = False,  # noqa: ARG001  what it prints is its result
     verbose: Verbose = False,
     log_file: LogFile = None,
+    log_format: LogFormatOption = "text",
     config: Config = None,  # noqa: ARG001  applied by its callback
 ) -> None:
     """Say how many pages are read, failed and left, how fast it goes, and how many numbers to review.
@@ -22,7 +23,7 @@ def status(
     """
     from docscan.files.store import open_store  # noqa: PLC0415  heavy
 
-    with logging_to(log_file, verbose=verbose), open_store(out) as store:
+    with logging_to(log_file, log_format, verbose=verbose), open_store(out) as store:
         counts = store.counts()
         LOG.info("%s: %s", out, counts)
         started = float(store.meta("started") or 0)

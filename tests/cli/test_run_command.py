@@ -1,10 +1,13 @@
+import json
 import os
+import re
 import signal
 import struct
 import subprocess
 import sys
 import time
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -80,10 +83,54 @@ def test_quiet_says_nothing_and_verbose_says_every_page(docscan: Docscan, scans:
 
 
 def test_a_log_file_has_a_line_a_page(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    (scans / "text.png").write_text("dear sir")
     docscan("run", scans, "-o", "out", "--log-file", "logs/run.log", "--jobs", "1")
-    log = (tmp_path / "logs" / "run.log").read_text("utf-8")
-    assert "INFO a.png page 1: 2 numbers, " in log
-    assert "INFO 3 pages in: 2 read, 1 blank" in log
+    lines = [line.split(" ", 2)[2] for line in (tmp_path / "logs" / "run.log").read_text("utf-8").splitlines()]
+    pages = sorted(re.sub(r"\d+ (to review|ms)", r"N \1", line) for line in lines if " page 1: " in line)
+    assert pages == [
+        "INFO a.png page 1: 2 numbers, N to review, N ms",
+        "INFO b.png page 1: 1 numbers, N to review, N ms",
+        "INFO blank.png page 1: blank, N ms",
+        "WARNING text.png page 1: failed: not an image docscan can read (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PDF)"
+        ", N ms",
+    ]
+    assert lines[-1].startswith("INFO 4 pages in: 2 read, 1 blank, 1 failed.")
+
+
+def test_a_log_in_json_has_an_object_a_page(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
+    (scans / "text.png").write_text("dear sir")
+    done = docscan("run", scans, "-o", "out", "-v", "--log-file", "run.log", "--log-format", "json", "--jobs", "1")
+    entries = [json.loads(line) for line in (tmp_path / "run.log").read_text("utf-8").splitlines()]
+    assert [json.loads(line)["message"] for line in done.stderr.splitlines() if line.startswith("{")] == [
+        entry["message"] for entry in entries
+    ]
+    pages = {entry["file"]: entry for entry in entries if "file" in entry}
+    assert sorted(pages) == ["a.png", "b.png", "blank.png", "text.png"]
+    a, text = pages["a.png"], pages["text.png"]
+    assert (a["level"], a["page"], a["state"], a["numbers"]) == ("info", 1, "read", 2)
+    assert a["review"] == (tmp_path / "out" / "pages" / "a.png.csv").read_text("utf-8-sig").count(",true,")
+    assert 0 < a["ms"] < 120_000
+    assert datetime.fromisoformat(a["time"]).tzinfo is not None
+    assert (text["level"], text["state"]) == ("warning", "failed")
+    assert text["reason"].startswith("not an image docscan can read")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names")
+def test_a_name_of_several_lines_is_one_line_of_the_log(docscan: Docscan, tmp_path: Path) -> None:
+    (tmp_path / "two\nlines\x1b[2J.png").write_bytes(png(["7"]))
+    docscan("run", "*.png", "-o", "out", "--log-file", "run.log", "--jobs", "1")
+    log = (tmp_path / "run.log").read_text("utf-8")
+    assert r" INFO two\nlines\x1b[2J.png page 1: 1 numbers, " in log
+    assert all(re.match(r"\d{4}-\d\d-\d\d ", line) for line in log.splitlines())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_on_a_full_disk_does_not_stop_the_run(docscan: Docscan, scans: Path) -> None:
+    done = docscan("run", scans, "-o", "out", "--log-file", "/dev/full", "--jobs", "1")
+    assert done.returncode == ExitCode.OK
+    assert done.stderr.count("docscan: /dev/full: the log cannot be written (No space left on device)\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "3 pages in: 2 read, 1 blank, 0 failed." in done.stderr
 
 
 def test_a_dry_run_lists_the_pages_and_makes_nothing(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
