@@ -1,6 +1,6 @@
 """The frozen records that flow from a scan to a spreadsheet; nothing here decides anything about digits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -284,6 +284,8 @@ class PageOutcome:
     result: PageResult | PageFailure
     seconds: float = 0.0
     """Wall time spent on the page in its worker."""
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How they divide into the stages of the pipeline, `decode` and `load_model` before them, and the `rest`."""
 
 
 def _check(array: NDArray[np.generic], name: str, *, ndim: int, dtype: type[np.generic]) -> None:

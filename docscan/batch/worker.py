@@ -2,11 +2,11 @@
 
 import functools
 import hashlib
-import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from docscan.batch.stopwatch import Stopwatch
 from docscan.errors import PageError
 from docscan.files.scans import ScanOptions, open_page
 from docscan.pipeline import read_page
@@ -40,14 +40,19 @@ class Job:
 
 def read_source(source: PageSource, job: Job) -> PageOutcome:
     """Open and read one page; whatever goes wrong with it is its outcome, never an exception."""
-    started = time.perf_counter()
-    result = _read(source, job)
-    return PageOutcome(source, result, time.perf_counter() - started)
+    watch = Stopwatch()
+    with watch.step("rest"):
+        result = _read(source, job, watch)
+    return PageOutcome(source, result, sum(watch.seconds.values()), watch.seconds)
 
 
-def _read(source: PageSource, job: Job) -> PageResult | PageFailure:
+def _read(source: PageSource, job: Job, watch: Stopwatch) -> PageResult | PageFailure:
     try:
-        return read_page(open_page(source, job.scans), _model(job.model), job.settings)
+        with watch.step("decode"):
+            page = open_page(source, job.scans)
+        with watch.step("load_model"):
+            model = _model(job.model)
+        return watch.stages_timed(read_page)(page, watch.model_timed(model), job.settings)
     except PageError as error:
         return PageFailure(str(error))
     except MemoryError:

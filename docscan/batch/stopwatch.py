@@ -1,0 +1,77 @@
+"""What each stage of a page takes, without the pipeline knowing that it is timed."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from docscan.stages.classify import DigitModel
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Adds up the seconds of named steps; those of a step inside another count for the inner one alone."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _inside: float = 0.0
+    """What the steps within the one going on have taken."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the block, however it ends."""
+        beside, self._inside = self._inside, 0.0
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            took = time.perf_counter() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + took - self._inside
+            self._inside = beside + took
+
+    def timed(self, name: str, function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        """`function`, each call of it a step."""
+
+        def call(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+            with self.step(name):
+                return function(*arguments, **options)
+
+        return call
+
+    def stages_timed(self, method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        """A copy of `method`, a module's function, in which each stage it calls is a step of the stage's name.
+
+        The module stays as it is: the copy has names of its own, and calls itself where `method` does.
+        """
+        original = cast(FunctionType, method)
+        names = dict(original.__globals__)
+        for name, stage in original.__globals__.items():
+            if inspect.isfunction(stage) and stage.__module__.startswith("docscan.stages."):
+                names[name] = self.timed(name, stage)
+        copy = FunctionType(original.__code__, names, original.__name__, original.__defaults__, original.__closure__)
+        copy.__kwdefaults__ = original.__kwdefaults__
+        names[original.__name__] = copy
+        return cast(Callable[Parameters, Result], copy)
+
+    def model_timed(self, model: DigitModel) -> DigitModel:
+        """The same model, what its networks take as the steps `classify` and `read_strings`."""
+        strings = replace(model.strings, session=cast(Any, _TimedSession(model.strings.session, self, "read_strings")))
+        return replace(model, session=cast(Any, _TimedSession(model.session, self, "classify")), strings=strings)
+
+
+@dataclass(frozen=True, slots=True)
+class _TimedSession:
+    """An ONNX Runtime session on the watch."""
+
+    session: Any
+    watch: Stopwatch
+    step: str
+
+    def run(self, outputs: Any, inputs: Any) -> Any:
+        with self.watch.step(self.step):
+            return self.session.run(outputs, inputs)
