@@ -34,6 +34,8 @@ DOORS = {
     "psutil": {"batch/pool.py"},
     "multiprocessing": {"batch/pool.py"},
     "filelock": {"batch/lock.py"},
+    "distributed": {"batch/cluster.py"},
+    "fsspec": {"files/storage.py"},
     "tensorflow": set(),
     "keras": set(),
     "training": set(),

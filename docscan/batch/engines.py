@@ -22,7 +22,7 @@ def read_locally(
     sources: Iterable[PageSource], job: Job, limits: PoolLimits, read: PageReader = read_source
 ) -> Generator[PageOutcome, None, None]:
     """The engine for one machine: worker processes; see `answers` for pages that hang, crash or eat the memory."""
-    for source, answer in answers(sources, _Reading(read, job), limits):
+    for source, answer in answers(sources, Reading(read, job), limits):
         yield answer if isinstance(answer, PageOutcome) else PageOutcome(source, PageFailure(answer.reason))
 
 
@@ -44,11 +44,12 @@ def look_locally(sources: Sequence[PageSource], limits: PoolLimits) -> Iterator[
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class Reading:
     """What a worker does with a source."""
 
     read: PageReader
     job: Job
 
     def __call__(self, source: PageSource) -> PageOutcome:
+        """Read it."""
         return self.read(source, self.job)

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.process import BaseProcess, parent_process
+from multiprocessing.process import BaseProcess, current_process, parent_process
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -89,13 +89,18 @@ def answers(
 def _tries(
     tasks: Iterable[Task], do: Callable[[Task], Answer], limits: PoolLimits
 ) -> Generator[tuple[Task, Answer | Lost], None, None]:
+    with crew_for(do, limits) as crew:
+        yield from work_off(tasks, crew)
+
+
+def work_off(tasks: Iterable[Task], crew: "Crew[Task, Answer]") -> Generator[tuple[Task, Answer | Lost], None, None]:
+    """The same with workers that stay for the next tasks; each is tried once."""
     waiting = deque(tasks)
-    with _crew(do, limits) as crew:
-        while waiting or crew.is_busy:
-            crew.hand_out(waiting)
-            for worker in crew.woken():
-                yield from crew.attend(worker, waiting)
-            crew.stop_the_overdue()
+    while waiting or crew.is_busy:
+        crew.hand_out(waiting)
+        for worker in crew.woken():
+            yield from crew.attend(worker, waiting)
+        crew.stop_the_overdue()
 
 
 @dataclass(eq=False, slots=True)
@@ -129,7 +134,7 @@ class _Worker(Generic[Task]):
         return Lost(f"made its worker process crash (exit code {code}); the file may be damaged")
 
 
-class _Crew(Generic[Task, Answer]):
+class Crew(Generic[Task, Answer]):
     """The workers there are."""
 
     def __init__(self, do: Callable[[Task], Answer], limits: PoolLimits) -> None:
@@ -141,6 +146,7 @@ class _Crew(Generic[Task, Answer]):
 
     @property
     def is_busy(self) -> bool:
+        """Whether a task has no answer yet."""
         return any(worker.in_hand for worker in self._workers)
 
     def hand_out(self, waiting: deque[Task]) -> None:
@@ -188,6 +194,7 @@ class _Crew(Generic[Task, Answer]):
             worker.is_ready, worker.since, self._starts_in_vain = True, time.monotonic(), 0
 
     def stop_the_overdue(self) -> None:
+        """Kill the workers that took too long."""
         limit = self._limits.page_timeout_s
         words = f"took longer than {limit:g} s; raise --page-timeout to give it more"
         for worker in self._workers:
@@ -203,6 +210,7 @@ class _Crew(Generic[Task, Answer]):
                     worker.kill(Lost(f"needs more memory than {limit:,} MiB; raise --max-memory, or lower --dpi"))
 
     def stop(self) -> None:
+        """Kill all of them."""
         for worker in self._workers:
             worker.process.kill()
         while self._workers:
@@ -254,8 +262,9 @@ class _Crew(Generic[Task, Answer]):
 
 
 @contextmanager
-def _crew(do: Callable[[Task], Answer], limits: PoolLimits) -> Iterator[_Crew[Task, Answer]]:
-    crew = _Crew(do, limits)
+def crew_for(do: Callable[[Task], Answer], limits: PoolLimits) -> Iterator[Crew[Task, Answer]]:
+    """Workers that do `do`; they are killed at the end of the block."""
+    crew = Crew(do, limits)
     ended = threading.Event()
 
     def watch() -> None:
@@ -270,6 +279,11 @@ def _crew(do: Callable[[Task], Answer], limits: PoolLimits) -> Iterator[_Crew[Ta
         ended.set()
         watcher.join()
         crew.stop()
+
+
+def allow_workers() -> None:
+    """Let a process keep a crew that is a daemon itself, as a worker of Dask is; the crew ends with it all the same."""
+    current_process().daemon = False
 
 
 def _serve(pipe: "Connection[Any, Any]") -> None:
@@ -292,6 +306,9 @@ def _end_with_the_parent() -> None:
         psutil.Process().kill()
 
 
+_ONE_START = threading.Lock()  # at a time: a thread of its own may keep each crew
+
+
 class _WorkerProcess(SpawnProcess):
     """A spawned process that neither imports the caller's script nor hears Ctrl-C.
 
@@ -301,13 +318,14 @@ class _WorkerProcess(SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802  its name in multiprocessing
-        script = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            with _deaf_to_interrupts():
-                return SpawnProcess._Popen(process_obj)
-        finally:
-            sys.modules["__main__"] = script
+        with _ONE_START:
+            script = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")
+            try:
+                with _deaf_to_interrupts():
+                    return SpawnProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = script
 
 
 class _Context(SpawnContext):

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from docscan.errors import SettingsError
 from docscan.settings import Settings
+
+if TYPE_CHECKING:
+    from docscan.batch.engines import Engine
 
 Out = Annotated[
     Path, typer.Option("--out", "-o", envvar="DOCSCAN_OUT", help="Folder for the results; made if need be.")
@@ -73,6 +76,18 @@ Checksum = Annotated[
     bool,
     typer.Option("--checksum", envvar="DOCSCAN_CHECKSUM", help="Know a changed file by its content, not its time."),
 ]
+EngineOption = Annotated[
+    Literal["local", "dask"],
+    typer.Option(envvar="DOCSCAN_ENGINE", help="Where pages are read: on this machine, or by the workers of Dask."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        envvar="DOCSCAN_SCHEDULER",
+        help="Address of the Dask scheduler for --engine dask, such as tcp://192.168.1.10:8786.",
+        show_default=False,
+    ),
+]
 Encoding = Annotated[str, typer.Option(envvar="DOCSCAN_ENCODING", help="Of the CSV files.")]
 Delimiter = Annotated[
     str, typer.Option(envvar="DOCSCAN_DELIMITER", help=r"Between the columns of the CSV files; \t is a tab.")
@@ -93,3 +108,25 @@ def settings_from(
     if binarise is not None:
         chosen.setdefault("binarise", {})["method"] = binarise
     return Settings.from_mapping(chosen)
+
+
+def engine_from(engine: str, scheduler: str | None) -> "Engine":
+    """What reads the pages. Raises SettingsError where it is not installed, or cannot be found."""
+    from docscan.batch.engines import read_locally  # noqa: PLC0415  heavy
+
+    if engine == "local" and scheduler is None:
+        return read_locally
+    if engine == "local":
+        raise SettingsError("--scheduler is for --engine dask: give both, or neither")
+    if scheduler is None:
+        raise SettingsError(
+            "--engine dask needs --scheduler with the address of a Dask scheduler, such as tcp://192.168.1.10:8786; "
+            "start one with: dask scheduler"
+        )
+    try:
+        from docscan.batch.cluster import DaskEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            f"--engine dask needs Dask ({error}); install it: python -m pip install 'docscan-digits[dask]'"
+        ) from error
+    return DaskEngine(scheduler)

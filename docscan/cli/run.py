@@ -18,6 +18,7 @@ from docscan.cli.reading_options import (
     Delimiter,
     Dpi,
     Encoding,
+    EngineOption,
     Jobs,
     MaxError,
     MaxImageMpixels,
@@ -27,6 +28,8 @@ from docscan.cli.reading_options import (
     Pages,
     PageTimeout,
     Recursive,
+    Scheduler,
+    engine_from,
     settings_from,
 )
 
@@ -64,6 +67,8 @@ def run(  # noqa: PLR0917  its options
     max_error: MaxError = None,
     binarise: Binarise = None,
     checksum: Checksum = False,
+    engine: EngineOption = "local",
+    scheduler: Scheduler = None,
     encoding: Encoding = "utf-8-sig",
     delimiter: Delimiter = ",",
     no_progress: Annotated[
@@ -93,6 +98,7 @@ def run(  # noqa: PLR0917  its options
         checksum=checksum,
         page_timeout_s=page_timeout,
         max_memory_mib=max_memory,
+        engine=engine_from(engine, scheduler),
         scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels),
         csv=CsvFormat(encoding, "\t" if delimiter == r"\t" else delimiter),
     )

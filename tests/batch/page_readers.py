@@ -11,7 +11,10 @@ PNG = b"\x89PNG\r\n\x1a\n"  # enough to be taken for a scan while files are look
 
 
 def read_words(source: PageSource, job: Job) -> PageOutcome:
-    """`12 007` is a page with these numbers, `` a blank one; `fail`, `crash`, `crash once`, `hang` and `eat` do so."""
+    """`12 007` is a page with these numbers, `` a blank one; `fail`, `crash`, `crash once`, `hang` and `eat` do so.
+
+    `who` has one number: the process that started the reader's.
+    """
     path = Path(source.path)
     words = path.read_bytes().removeprefix(PNG).decode()
     if words == "fail":
@@ -27,6 +30,8 @@ def read_words(source: PageSource, job: Job) -> PageOutcome:
         time.sleep(60)
     if words.startswith("slow"):
         time.sleep(0.3)
+    if words.endswith("who"):
+        words = str(os.getppid())
     numbers = tuple(_number(text, place) for place, text in enumerate(words.split(), start=1))
     return PageOutcome(source, PageResult(numbers, 100, 50, blank=not numbers), seconds=0.25)
 

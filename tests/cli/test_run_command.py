@@ -183,6 +183,8 @@ def test_an_output_folder_in_use_is_6(docscan: Docscan, scans: Path, tmp_path: P
         (["--pages", "3-1"], "pages '3-1'"),
         (["--encoding", "utf-9"], "encoding 'utf-9' is unknown"),
         (["--dpi", "1"], "dpi is 1.0"),
+        (["--engine", "dask"], "--engine dask needs --scheduler with the address of a Dask scheduler"),
+        (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler is for --engine dask"),
         (["--frobnicate"], "No such option: --frobnicate"),
         (["--max-error", "1.5"], "Invalid value for '--max-error'"),
         (["--max-error", "1"], "max_error is 1.0; expected a share such as 0.001, one wrong in a thousand"),
