@@ -25,7 +25,7 @@ from docscan.files.scans import ScanOptions, find_pages
 from docscan.files.spreadsheet import write_workbook
 from docscan.files.store import NAME as STORE_NAME
 from docscan.files.store import Counts, PageEntry, State, Store, open_store
-from docscan.records import PageOutcome, PageResult, PageSource
+from docscan.records import PageFailure, PageOutcome, PageResult, PageSource
 from docscan.settings import Settings
 from docscan.stages.classify import SHIPPED, load_model
 
@@ -104,8 +104,7 @@ class Batch:
 
     def outcomes(self, read: PageReader = read_source) -> Generator[PageOutcome, None, None]:
         """Read what is pending; an outcome is written before it is handed on. Closing the iterator stops the run."""
-        limits = self.options.pool_limits
-        with closing(self.options.engine(self.plan.pending, self.job, limits, read)) as read_pages:
+        with closing(self._read_pages(read)) as read_pages:
             for outcome in itertools.chain(self.plan.broken, read_pages):
                 self._write(outcome)
                 yield outcome
@@ -114,7 +113,10 @@ class Batch:
         """Reconcile the pages, and write results.csv, failures.csv and results.xlsx where they are not up to date."""
         counts = self.store.counts()
         if counts.found != len(self.plan.entries):
-            raise RuntimeError(f"{len(self.plan.entries)} pages went in, {counts.found} are accounted for")
+            raise OutputError(
+                f"{self.out / STORE_NAME} holds {counts.found} of the {len(self.plan.entries)} pages of this run: "
+                "another program has changed it. The same command reads what is missing."
+            )
         form = _form(self.options.csv)
         self._restore_page_csvs(rewrite=self.store.meta("csv_format") != form)
         stale = self.store.meta("results") != f"{form} {__version__}"
@@ -125,6 +127,16 @@ class Batch:
             write_workbook(self.out / "results.xlsx", self.store.numbers(), self.store.failures(), summary)
         self.store.set_meta(results=f"{form} {__version__}", csv_format=form)
         return counts
+
+    def _read_pages(self, read: PageReader) -> Generator[PageOutcome, None, None]:
+        """One outcome for every pending page, whatever the engine makes of its task."""
+        open_items = {(source.name, source.page): source for source in self.plan.pending}
+        with closing(self.options.engine(self.plan.pending, self.job, self.options.pool_limits, read)) as outcomes:
+            for outcome in outcomes:
+                if open_items.pop((outcome.source.name, outcome.source.page), None) is not None:
+                    yield outcome
+        for source in open_items.values():
+            yield PageOutcome(source, PageFailure("no worker has answered for it; run again to read it"))
 
     def _write(self, outcome: PageOutcome) -> None:
         """The CSV first, then the row that says it is done: a crash between the two repeats one page."""

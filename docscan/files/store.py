@@ -13,7 +13,7 @@ The journal is SQLite's default, not WAL: output folders lie on network shares, 
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -237,7 +237,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self.connection.execute("ROLLBACK")
+            with suppress(sqlite3.OperationalError):  # it has rolled back itself: a full disk, a share that is gone
+                self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
 
@@ -261,12 +262,22 @@ def open_store(out: Path, *, create: bool = False) -> Iterator[Store]:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-            raise OutputError(
-                f"{path} is damaged ({error}); --mode force empties the folder and reads every page again"
-            ) from error
-        raise OutputError(f"{path} cannot be used ({error}); what was read so far is kept") from error
+        raise _in_words(path, error) from error
+
+
+def _in_words(path: Path, error: sqlite3.DatabaseError) -> OutputError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return OutputError(f"{path} is damaged ({error}); --mode force empties the folder and reads every page again")
+    if not path.exists():
+        return OutputError(f"{path} is gone; was the folder removed, or its disk or share taken away?")
+    advice = {
+        sqlite3.SQLITE_FULL: "The disk is full: make room",
+        sqlite3.SQLITE_IOERR: "Is the disk full, or the share gone? Look after it",
+        sqlite3.SQLITE_READONLY: "Nothing can be written there: make the folder writable",
+        sqlite3.SQLITE_BUSY: "Another program holds it: close that",
+    }.get(code, "Look after the disk")
+    return OutputError(f"{path} cannot be used ({error}). {advice}; the same command goes on from here.")
 
 
 def _check_format(path: Path, connection: sqlite3.Connection) -> None:

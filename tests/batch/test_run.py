@@ -238,6 +238,32 @@ def test_a_page_that_eats_the_memory_is_given_up(scans: Path, out: Path) -> None
     )
 
 
+def test_a_page_an_engine_has_forgotten_is_a_failure(scans: Path, out: Path) -> None:
+    def read_one_twice(
+        sources: Iterable[PageSource], job: Job, limits: PoolLimits, read: PageReader
+    ) -> Generator[PageOutcome, None, None]:
+        first = next(iter(sources))
+        yield read(first, job)
+        yield read(first, job)
+
+    options = RunOptions(engine=read_one_twice)
+    assert read(scans, out, options) == ["a.png", "b/c.png", "blank.png"]
+    assert (out / "failures.csv").read_text("utf-8-sig").splitlines()[1:] == [
+        "b/c.png,1,no worker has answered for it; run again to read it",
+        "blank.png,1,no worker has answered for it; run again to read it",
+    ]
+    assert read(scans, out) == ["b/c.png", "blank.png"]
+
+
+def test_pages_another_program_took_from_the_database_are_an_error_in_words(scans: Path, out: Path) -> None:
+    with open_batch([scans], out, options=ONE_JOB) as batch:
+        list(batch.outcomes(read_words))
+        batch.store.connection.execute("DELETE FROM pages WHERE source = 'a.png'")
+        with pytest.raises(OutputError, match=r"docscan\.db holds 2 of the 3 pages of this run"):
+            batch.finish()
+    assert read(scans, out) == ["a.png"]
+
+
 def test_a_file_whose_pages_take_too_long_to_count_is_given_up(scans: Path, out: Path) -> None:
     tags, pages = 0xFFFF, 10_000  # each page has as many tags as there can be, and begins 4 bytes after the one before
     counts, pointers = 8, 8 + 2 + 12 * tags
