@@ -18,6 +18,8 @@ from docscan import __version__
 from docscan.batch.engines import Engine, PageReader, look_locally, read_locally
 from docscan.batch.lock import held
 from docscan.batch.pool import PoolLimits
+from docscan.batch.report import NAME as REPORT_NAME
+from docscan.batch.report import Tally, facts_of, reported, words
 from docscan.batch.worker import Job, read_source
 from docscan.errors import NothingToReadError, OutputError, SettingsError
 from docscan.files.results import DRAFT_SUFFIX, CsvFormat, page_csv, write_failures, write_numbers
@@ -27,7 +29,7 @@ from docscan.files.store import NAME as STORE_NAME
 from docscan.files.store import Counts, PageEntry, State, Store, open_store
 from docscan.records import PageFailure, PageOutcome, PageResult, PageSource
 from docscan.settings import Settings
-from docscan.stages.classify import SHIPPED, load_model
+from docscan.stages.classify import SHIPPED, SHIPPED_STRINGS, load_model
 
 Mode = Literal["resume", "redo", "force"]
 RESULTS = ("results.csv", "failures.csv", "results.xlsx")
@@ -96,6 +98,7 @@ class Batch:
     job: Job
     options: RunOptions
     plan: Plan
+    tally: Tally
 
     @property
     def pending(self) -> int:
@@ -126,6 +129,7 @@ class Batch:
             summary = _summary(counts, self.job)
             write_workbook(self.out / "results.xlsx", self.store.numbers(), self.store.failures(), summary)
         self.store.set_meta(results=f"{form} {__version__}", csv_format=form)
+        self.tally.ending = "finished"
         return counts
 
     def _read_pages(self, read: PageReader) -> Generator[PageOutcome, None, None]:
@@ -140,6 +144,7 @@ class Batch:
 
     def _write(self, outcome: PageOutcome) -> None:
         """The CSV first, then the row that says it is done: a crash between the two repeats one page."""
+        started = time.perf_counter()
         source, path = outcome.source, self.out / page_csv(outcome.source)
         if isinstance(outcome.result, PageResult):
             numbers = outcome.result.numbers
@@ -147,6 +152,7 @@ class Batch:
         else:
             _remove(path)
         self.store.record(outcome, self.job.key_for(source), time.time())
+        self.tally.add(outcome, time.perf_counter() - started)
 
     def _restore_page_csvs(self, *, rewrite: bool) -> None:
         """Write the CSVs somebody deleted, or all of them where their format has changed, from the database."""
@@ -191,7 +197,10 @@ def open_batch(
         with open_store(out, create=True) as store:
             plan = _plan(found, store, job, options)
             _begin(out, store, plan, _form(options.csv))
-            yield Batch(out, store, job, options, plan)
+            tally = Tally({(entry.source, entry.page): entry.state for entry in plan.entries})
+            facts = facts_of(scans, [Path(job.model), SHIPPED_STRINGS], job.settings, options)
+            with reported(out, tally, facts):
+                yield Batch(out, store, job, options, plan, tally)
 
 
 def plan_batch(
@@ -287,7 +296,7 @@ def _empty(out: Path) -> None:
     folders = [path for path in (out / "pages").rglob("*") if path.is_dir()]
     for path in (
         *(out / "pages").rglob("*.csv"),
-        *(out / name for name in (*RESULTS, f"{STORE_NAME}-journal", STORE_NAME)),
+        *(out / name for name in (*RESULTS, REPORT_NAME, f"{STORE_NAME}-journal", STORE_NAME)),
     ):
         _remove(path)
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
@@ -314,14 +323,3 @@ def _summary(counts: Counts, job: Job) -> Sequence[str]:
         "review: TRUE, and the row tinted, where a person should look; reason says why.",
         "x, y, width, height: the number's place on the scan, in pixels.",
     ]
-
-
-def words(counts: Counts) -> str:
-    """The counts as a sentence or two."""
-    left = f", {counts.left} still to be read" if counts.left else ""
-    pages = "1 page" if counts.found == 1 else f"{counts.found} pages"
-    numbers = "1 number" if counts.numbers == 1 else f"{counts.numbers} numbers"
-    return (
-        f"{pages} in: {counts.read} read, {counts.blank} blank, {counts.failed} failed{left}. "
-        f"{numbers}, {counts.review} to review."
-    )

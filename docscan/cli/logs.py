@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from docscan.records import PageOutcome
 
 LOG = logging.getLogger("docscan")
+Say = Callable[[str], None]
 LogFormat = Literal["text", "json"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -65,6 +66,17 @@ def log_page(outcome: "PageOutcome") -> None:
     found = "blank" if result.blank else f"{len(result.numbers)} numbers, {review} to review"
     fields = {**page, "state": "blank" if result.blank else "read", "numbers": len(result.numbers), "review": review}
     LOG.info(f"{where}: {found}, {took}", extra={"page": fields})
+
+
+def speaker(*, quiet: bool) -> Say:
+    """What logs a line and, unless `quiet`, prints it on stderr."""
+
+    def say(line: str) -> None:
+        LOG.info(printable(line))
+        if not quiet:
+            typer.echo(printable(line), err=True)
+
+    return say
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,6 @@
 """`docscan run`: the main job."""
 
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from docscan.cli.exit_codes import ExitCode
-from docscan.cli.logs import LOG, log_page, logging_to
+from docscan.cli.logs import LOG, Say, log_page, logging_to, speaker
 from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
 from docscan.cli.progress import progress
 from docscan.cli.reading_options import (
@@ -107,7 +106,7 @@ def run(  # noqa: PLR0917  its options
         return
     with logging_to(log_file, log_format, verbose=verbose):
         show_bar = not (no_progress or quiet or verbose) and sys.stderr.isatty()
-        failed = _read(scans, out, settings, options, show_bar=show_bar, quiet=quiet)
+        failed = _read(scans, out, settings, options, show_bar=show_bar, say=speaker(quiet=quiet or verbose))
     raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
 
 
@@ -121,27 +120,22 @@ def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "R
     typer.echo(f"{len(pages)} of {len(plan.entries)} pages would be read.", err=True)
 
 
-def _read(
-    scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, quiet: bool
-) -> int:
+def _read(scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, say: Say) -> int:
     """Run the batch and say how it ended; returns how many pages failed."""
-    from docscan.batch.run import open_batch, words  # noqa: PLC0415
+    from docscan.batch.report import closing_words  # noqa: PLC0415
+    from docscan.batch.run import open_batch  # noqa: PLC0415
 
     with open_batch(scans, out, settings=settings, options=options) as batch:
-        known = len(batch.plan.entries) - batch.pending
         LOG.info("%d pages found, %d to read, into %s", len(batch.plan.entries), batch.pending, out)
-        started = time.perf_counter()
-        _read_pending(batch, show_bar=show_bar)
-        seconds = time.perf_counter() - started
-        counts = batch.finish()
-        LOG.info(words(counts))
-        if not quiet:
-            listed = f" The pages that failed are listed in {out / 'failures.csv'}." if counts.failed else ""
-            speed = (
-                f" {len(batch.plan.pending) / seconds:.1f} pages/s." if batch.plan.pending else " Nothing new to read."
-            )
-            skipped = f" {known} were read by an earlier run." if known and batch.pending else ""
-            typer.echo(f"{words(counts)}{listed}{skipped}{speed}", err=True)
+        try:
+            _read_pending(batch, show_bar=show_bar)
+            counts = batch.finish()
+        except BaseException:  # Ctrl-C, or an error that is told in a moment
+            pages = batch.tally.pages
+            say(f"{pages['left']:,} of {pages['found']:,} pages are still to be read.")
+            raise
+        for line in closing_words(counts, batch.tally, batch.store.failures(), out / "failures.csv"):
+            say(line)
     return counts.failed
 
 

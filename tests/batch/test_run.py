@@ -49,7 +49,9 @@ def read(scans: Path, out: Path, options: RunOptions = ONE_JOB, settings: Settin
 
 def files(out: Path) -> dict[str, bytes]:
     made = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    return {name: content for name, content in made.items() if not name.startswith((".docscan", "docscan.db"))}
+    return {
+        name: content for name, content in made.items() if not name.startswith((".docscan", "docscan.db", "run.json"))
+    }
 
 
 def test_a_batch_writes_a_csv_a_page_and_the_results_of_all(scans: Path, out: Path) -> None:

@@ -62,12 +62,14 @@ def test_bad_files_never_stop_a_run(docscan: Docscan, scans: Path, tmp_path: Pat
     done = docscan("run", scans, "-o", "out", "--jobs", "1")
     assert done.returncode == ExitCode.SOME_PAGES_FAILED, done.stderr
     assert "Traceback" not in done.stderr
-    assert f"listed in {Path('out') / 'failures.csv'}" in done.stderr
     rows = (tmp_path / "out" / "failures.csv").read_text("utf-8-sig").splitlines()[1:]
     bad = {"empty.jpg", "text.png", "torn.png", "bomb.png", "locked.pdf", "folder.png"} | (
         {"broken.png"} if os.name != "nt" else set()
     )
     assert {row.split(",")[0] for row in rows} == bad
+    assert f"  and {len(bad) - 5} more. All are listed in {Path('out') / 'failures.csv'}\n" in done.stderr
+    first = min(bad)
+    assert f"Failed:\n  {first} page 1: " in done.stderr
     assert not [row for row in rows if "fault of its own" in row]
     assert texts(tmp_path / "out") == ["17", "771", "7"]
 
@@ -86,7 +88,7 @@ def test_a_log_file_has_a_line_a_page(docscan: Docscan, scans: Path, tmp_path: P
     (scans / "text.png").write_text("dear sir")
     docscan("run", scans, "-o", "out", "--log-file", "logs/run.log", "--jobs", "1")
     lines = [line.split(" ", 2)[2] for line in (tmp_path / "logs" / "run.log").read_text("utf-8").splitlines()]
-    pages = sorted(re.sub(r"\d+ (to review|ms)", r"N \1", line) for line in lines if " page 1: " in line)
+    pages = sorted(re.sub(r"\d+ (to review|ms)", r"N \1", line) for line in lines if line.endswith(" ms"))
     assert pages == [
         "INFO a.png page 1: 2 numbers, N to review, N ms",
         "INFO b.png page 1: 1 numbers, N to review, N ms",
@@ -94,7 +96,12 @@ def test_a_log_file_has_a_line_a_page(docscan: Docscan, scans: Path, tmp_path: P
         "WARNING text.png page 1: failed: not an image docscan can read (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PDF)"
         ", N ms",
     ]
-    assert lines[-1].startswith("INFO 4 pages in: 2 read, 1 blank, 1 failed.")
+    closing = lines.index(
+        next(line for line in lines if line.startswith("INFO 4 pages in: 2 read, 1 blank, 1 failed."))
+    )
+    assert lines[closing + 1] == "INFO Failed:"
+    assert lines[closing + 2].startswith("INFO   text.png page 1: not an image docscan can read")
+    assert lines[closing + 3] == f"INFO   Listed in {Path('out') / 'failures.csv'}"
 
 
 def test_a_log_in_json_has_an_object_a_page(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
@@ -249,6 +256,10 @@ def test_an_interrupted_run_stops_at_once_and_can_go_on(
     os.killpg(process.pid, number)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert time.monotonic() - before < 10
-    assert (process.returncode, said) == (code, "docscan: stopped; the same command goes on from here\n")
+    assert process.returncode == code
+    assert re.fullmatch(
+        r"\d+ of 30 pages are still to be read\.\ndocscan: stopped; the same command goes on from here\n", said
+    )
+    assert json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))["ending"] == "stopped"
     assert not list((tmp_path / "out").rglob("*.part"))
     assert docscan("run", many_scans, "-o", "out", "--jobs", "1").returncode == ExitCode.OK
