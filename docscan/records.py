@@ -34,7 +34,7 @@ class PageSource:
     """One page of one file, not yet opened; small enough to send to another process."""
 
     path: str
-    """Absolute path of the file."""
+    """Absolute path of the file, or its URL in object storage."""
     name: str
     """Path of the scan below its input folder, `/` between parts: the `source` column."""
     page: int = 1
@@ -44,7 +44,7 @@ class PageSource:
     size: int = 0
     """Bytes, as the folder listing gave it; with `mtime_ns` it tells whether the file changed."""
     mtime_ns: int = 0
-    """Last change of the file, nanoseconds since 1970."""
+    """Last change of the file, nanoseconds since 1970; of one in object storage, a number from its ETag."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,6 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from distributed import Client, KilledWorker, Reschedule, Worker, get_worker
 
@@ -30,6 +29,7 @@ from docscan.batch.engines import PageReader, Reading
 from docscan.batch.pool import MIB, Crew, Lost, PoolLimits, allow_workers, crew_for, work_off
 from docscan.batch.worker import RESULT_FORMAT, Job, read_source
 from docscan.errors import DocscanError, EngineError
+from docscan.files.storage import is_url, reason_unreadable
 from docscan.records import PageFailure, PageOutcome, PageSource
 from docscan.stages.classify import SHIPPED, load_model
 
@@ -282,7 +282,7 @@ def _anywhere(job: Job) -> Job:
 
 def _demands(job: Job, first: PageSource) -> Demands:
     model = "" if job.model == str(SHIPPED) else job.model
-    scan = first.path if Path(first.path).is_file() else ""
+    scan = "" if reason_unreadable(first.path) else first.path  # it may have gone since it was listed
     return Demands(_versions(), model, job.model_sha256, scan)
 
 
@@ -308,9 +308,10 @@ def _shortcoming(demands: Demands) -> str:
         return str(error)
     if sha256 != demands.model_sha256:
         return f"its model is another one (sha256 {sha256[:12]} there, {demands.model_sha256[:12]} here)"
-    if demands.scan and not Path(demands.scan).is_file():
-        return f"it does not see {demands.scan}; mount the folder of the scans there, under the same path"
-    return ""
+    unseen = reason_unreadable(demands.scan) if demands.scan else ""
+    if unseen and is_url(demands.scan):
+        return unseen
+    return unseen and f"{demands.scan}: {unseen}; mount the folder of the scans there, under the same path"
 
 
 def _fault(reply: object) -> str:

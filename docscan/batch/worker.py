@@ -4,11 +4,11 @@ import functools
 import hashlib
 import traceback
 from dataclasses import dataclass
-from pathlib import Path
 
 from docscan.batch.stopwatch import Stopwatch
 from docscan.errors import PageError
 from docscan.files.scans import ScanOptions, open_page
+from docscan.files.storage import opened
 from docscan.pipeline import read_page
 from docscan.records import PageFailure, PageOutcome, PageResult, PageSource
 from docscan.settings import Settings
@@ -71,7 +71,7 @@ def _model(path: str) -> DigitModel:
 def _sha256(path: str, size: int, mtime_ns: int) -> str:  # noqa: ARG001  part of the cache's key
     digest = hashlib.sha256()
     try:
-        with Path(path).open("rb") as file:
+        with opened(path) as file:
             while chunk := file.read(_HASH_CHUNK):
                 digest.update(chunk)
     except OSError:

@@ -1,4 +1,4 @@
-"""Folders, globs and files -> one PageSource a page; one PageSource -> its Page."""
+"""Folders, globs and files, URLs among them -> one PageSource a page; one PageSource -> its Page."""
 
 import glob
 import itertools
@@ -18,12 +18,14 @@ from PIL import Image
 from docscan.errors import NothingToReadError, PageError, SettingsError
 from docscan.files.pdf import decode_pdf_page, pdf_pages
 from docscan.files.pixels import check_size, decode_image, decoder_edge, disk_reason, read_format, tiff_pages
+from docscan.files.storage import CHANGED, StorageError, StoredFile, find_stored, is_url, local_copy
 from docscan.records import Page, PageFailure, PageSource
 
 SCAN_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .webp .jp2 .j2k .jpx .jpf .pdf".split()  # noqa: SIM905
 )
 PAGED = frozenset({"pdf", "tiff"})  # formats that hold several pages
+_PAGED_SUFFIXES = frozenset({".pdf", ".tif", ".tiff"})
 _OUTPUT_MARK = "docscan.db"  # a folder that holds one is an earlier run's output: its pictures are no scans
 _CLOCK_SLACK_NS = 2_000_000_000  # two computers may see a file's time on a share to within 2 s (FAT, SMB)
 _SPAN = re.compile(r"([0-9]{1,9})(?:(-)([0-9]{1,9})?)?")
@@ -87,6 +89,8 @@ class _File:
     """The input folder it was found below."""
     failure: str = ""
     """Why it cannot be read, where that is known already."""
+    stored: StoredFile | None = None
+    """Where it lies in object storage."""
 
     @property
     def name(self) -> str:
@@ -105,9 +109,9 @@ def parse_pages(text: str) -> PageRange:
 
 def look_inside(source: PageSource) -> Contents:
     """Open a file and count its pages; whatever is wrong with it is the `failure`. May take long on a hostile file."""
-    path, pages, paged = Path(source.path), 0, False
+    pages, paged = 0, False
     try:
-        with decoder_edge(path):
+        with local_copy(source) as path, decoder_edge(path):
             scan_format = read_format(path)
             paged = scan_format in PAGED
             numbers = tiff_pages(path) if scan_format == "tiff" else pdf_pages(path) if scan_format == "pdf" else (1,)
@@ -121,7 +125,12 @@ def look_inside(source: PageSource) -> Contents:
 
 
 def glance_inside(source: PageSource) -> Contents | None:
-    """The same where the first bytes of the file tell; None where its pages must be counted."""
+    """The same where the first bytes of the file tell; None where its pages must be counted.
+
+    In object storage its name tells: to open every file there would take longer than to read some.
+    """
+    if is_url(source.path):
+        return None if Path(source.path).suffix.lower() in _PAGED_SUFFIXES else Contents()
     try:
         with decoder_edge(Path(source.path)):
             return None if read_format(Path(source.path)) in PAGED else Contents()
@@ -139,7 +148,8 @@ def find_pages(scans: Sequence[str | Path], options: ScanOptions, look: LookInsi
     In folders only files with an ending of SCAN_SUFFIXES count, and nothing hidden; a file that is named, itself or
     by a glob, is tried whatever its ending. Order: as named, then natural (page-2 before page-10). Names are unique,
     also on systems that do not tell A from a: where two inputs hold the same name, their folders' names are put
-    before it. The folders are listed at once; `look` opens the files, to count their pages, when pages are asked for.
+    before it. Scans in object storage are named by URLs, with wildcards where wanted. The folders are listed at once;
+    `look` opens the files, to count their pages, when pages are asked for.
 
     Raises NothingToReadError where something named does not exist, or where there is no scan at all.
     """
@@ -152,16 +162,22 @@ def find_pages(scans: Sequence[str | Path], options: ScanOptions, look: LookInsi
 
 def open_page(source: PageSource, options: ScanOptions) -> Page:
     """Decode one page. Raises PageError whose message is the reason alone, whatever is wrong with the file."""
-    path = Path(source.path)
-    with decoder_edge(path, source.page):
-        status = _status(path)
-        is_same = status.st_size == source.size and abs(status.st_mtime_ns - source.mtime_ns) <= _CLOCK_SLACK_NS
-        if source.mtime_ns and not is_same:
-            raise PageError("the file changed after the run had listed it; run again to read it")
+    with local_copy(source) as path, decoder_edge(path, source.page):
+        if not is_url(source.path):
+            _check_unchanged(path, source)
         scan_format = read_format(path)
+        if is_url(source.path) and scan_format in PAGED and not source.paged:
+            raise PageError(f"a {scan_format.upper()} by another name; let its name end in .{scan_format}")
         if scan_format == "pdf":
             return decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels)
         return decode_image(path, scan_format, source.page, options.max_image_mpixels)
+
+
+def _check_unchanged(path: Path, source: PageSource) -> None:
+    status = _status(path)
+    is_same = status.st_size == source.size and abs(status.st_mtime_ns - source.mtime_ns) <= _CLOCK_SLACK_NS
+    if source.mtime_ns and not is_same:
+        raise PageError(CHANGED)
 
 
 def page_from_array(array: NDArray[Any]) -> Page:
@@ -198,6 +214,8 @@ def _endings() -> str:
 
 def _expand(scan: str | Path, options: ScanOptions) -> list[_File]:
     """The files one argument stands for, in natural order."""
+    if is_url(scan):
+        return _expand_url(os.fspath(scan), options)
     path = Path(os.path.abspath(scan))  # noqa: PTH100 - Path.resolve() would follow links, and names come from here
     if os.path.lexists(path):
         return _list(path, path if _is_folder(path) else path.parent, options)
@@ -211,6 +229,28 @@ def _expand(scan: str | Path, options: ScanOptions) -> list[_File]:
         inside = match != root and match.is_relative_to(root)
         found += _list(match, root if inside else match.parent, options)
     return sorted(found, key=lambda file: file.order)
+
+
+def _expand_url(url: str, options: ScanOptions) -> list[_File]:
+    try:
+        found = find_stored(url, recursive=options.recursive)
+    except StorageError as error:
+        raise NothingToReadError(str(error)) from error
+    names = (PurePosixPath(file.name) for file in found)
+    outputs = {name.parent for name in names if name.name == _OUTPUT_MARK and name.parent.name}
+    wanted = (file for file in found if file.is_named or _is_scan(PurePosixPath(file.name), outputs))
+    return sorted(map(_stored_file, wanted), key=lambda file: file.order)
+
+
+def _stored_file(file: StoredFile) -> _File:
+    """Its path takes part in names alone."""
+    root = Path("/", file.url.partition("://")[2].removesuffix(file.name))
+    return _File(root / file.name, root, stored=file)
+
+
+def _is_scan(name: PurePosixPath, outputs: set[PurePosixPath]) -> bool:
+    is_hidden = any(part.startswith(".") for part in name.parts)
+    return name.suffix.lower() in SCAN_SUFFIXES and not is_hidden and outputs.isdisjoint(name.parents)
 
 
 def _fixed_prefix(pattern: str) -> Path:
@@ -273,6 +313,9 @@ def _once(files: Iterable[_File]) -> list[_File]:
     real_folders: dict[Path, str] = {}
     kept: dict[str, _File] = {}
     for file in files:
+        if file.stored is not None:
+            kept.setdefault(file.stored.url, file)
+            continue
         folder = file.path.parent
         if folder not in real_folders:
             real_folders[folder] = os.path.realpath(folder)
@@ -295,6 +338,8 @@ def _all_pages(files: list[_File], options: ScanOptions, look: LookInside) -> It
 
 def _stated(file: _File, name: str) -> FoundPage:
     """The file as its first page, with its size and time; not opened yet."""
+    if file.stored is not None:
+        return PageSource(file.stored.url, name, size=file.stored.size, mtime_ns=file.stored.stamp)
     source = PageSource(os.fspath(file.path), name)
     try:
         if file.failure:

@@ -1,5 +1,6 @@
 """A real scheduler and real workers on this machine; see README, "Past one machine"."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from page_readers import PNG, read_words
@@ -83,7 +85,7 @@ def wait_until(fact: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def workers(tmp_path_factory: pytest.TempPathFactory, s3_server: None) -> Iterator[Cluster]:
     """Two, one of two threads and watched by a nanny, as they are by default; the other of one."""
     made = Cluster(tmp_path_factory.mktemp("dask"))
     try:
@@ -137,13 +139,23 @@ def test_a_cluster_reads_what_one_machine_reads_and_loses_what_it_loses(workers:
     assert workers.count() == 2  # the processes beside them ended, not they
 
 
-def test_real_pages_come_out_byte_for_byte_as_on_one_machine(workers: Cluster, tmp_path: Path) -> None:
-    scans = [SAMPLES / name for name in ("clean", "table", "pdf-scan", "multi-page-tiff")]
-    for out, chosen in (("here", RunOptions(jobs=2)), ("there", options(workers))):
-        with open_batch(scans, tmp_path / out, options=chosen) as batch:
+def test_real_pages_come_out_byte_for_byte_as_on_one_machine_from_a_share_and_from_a_bucket(
+    workers: Cluster, tmp_path: Path, bucket: Any
+) -> None:
+    for scan in ("clean/page.png", "table/page.png", "pdf-scan/scan.pdf", "multi-page-tiff/ledger.tif"):
+        (tmp_path / "scans" / scan).parent.mkdir(parents=True)
+        (tmp_path / "scans" / scan).write_bytes((SAMPLES / scan).read_bytes())
+        bucket.put(scan, (SAMPLES / scan).read_bytes())
+    for out, scans, chosen in (
+        ("here", tmp_path / "scans", RunOptions(jobs=2)),
+        ("there", tmp_path / "scans", options(workers)),
+        ("bucket", bucket.url, options(workers)),
+    ):
+        with open_batch([scans], tmp_path / out, options=chosen) as batch:
             assert {type(outcome.result) for outcome in batch.outcomes()} == {PageResult}
             batch.finish()
     assert csvs(tmp_path / "there") == csvs(tmp_path / "here")
+    assert csvs(tmp_path / "bucket") == csvs(tmp_path / "here")
     assert len(csvs(tmp_path / "there")["results.csv"].splitlines()) > 100
 
 
@@ -230,7 +242,7 @@ def test_a_worker_that_does_not_see_the_scans_is_refused(workers: Cluster, tmp_p
     demands = cluster.Demands({}, "", load_model().sha256, scan)
     with distributed.Client(workers.address, set_as_default=False) as client:
         faults = set(client.run(cluster.welcome, demands).values())
-    assert faults == {f"it does not see {scan}; mount the folder of the scans there, under the same path"}
+    assert faults == {f"{scan}: {os.strerror(errno.ENOENT)}; mount the folder of the scans there, under the same path"}
 
 
 def test_a_scheduler_nobody_answers_at_is_an_error_in_words(tmp_path: Path) -> None:
