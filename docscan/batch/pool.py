@@ -4,6 +4,7 @@ Each worker has a pipe of its own and shares nothing else, no lock, no queue, no
 others do not notice. (Pools whose workers share a pipe wait for the lock a killed one took with it; pebble's did.)
 """
 
+import os
 import pickle
 import signal
 import sys
@@ -290,12 +291,20 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
     """A worker's life: learn what to do, do it with whatever comes, until nobody is there to ask."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    _hush_libraries()
     limit_threads()
     with suppress(EOFError, OSError):  # the parent is gone, or wants no more
         do = pipe.recv()  # not an argument of the process: it brings numpy, which must come after limit_threads
         pipe.send(None)
         while True:
             pipe.send(do(pipe.recv()))
+
+
+def _hush_libraries() -> None:
+    """Keep what libtiff and others print about damaged files off the terminal; Python's own stderr stays."""
+    with suppress(OSError):  # there is no stderr: nobody is told anything
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _end_with_the_parent() -> None:

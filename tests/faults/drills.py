@@ -61,6 +61,19 @@ def make_scans(folder: Path, pages: int) -> None:
             made += 1
 
 
+def docscan(*arguments: str | Path) -> list[str]:
+    """The command line of the command."""
+    return [sys.executable, "-c", "from docscan.cli import main; main()", *map(str, arguments)]
+
+
+def run_docscan(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """The command, in a process of its own, to its end."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCSCAN_")}
+    return subprocess.run(
+        docscan(*arguments), env=kept, capture_output=True, text=True, encoding="utf-8", timeout=300, check=False
+    )
+
+
 def start_run(scans: Path, out: Path) -> "subprocess.Popen[str]":
     """The batch in a process of its own, read by `read_by_name`."""
     here = Path(__file__).parent
