@@ -65,14 +65,16 @@ class DaskEngine:
         if not waiting:
             return
         with _connected(self) as client, _Staff(client, self, _demands(job, waiting[0])) as staff:
-            order = _Order(read, _anywhere(job), replace(limits, workers=1), staff.demands.resource)
-            for source, answer in _answers(waiting, order, staff):
+            order = _Order(
+                read, _anywhere(job), replace(limits, workers=1, stop_at=float("inf")), staff.demands.resource
+            )
+            for source, answer in _answers(waiting, order, staff, limits):
                 if isinstance(answer, Lost) and answer.again:
                     suspects.append(source)
                 else:
                     yield _outcome(source, answer)
             while suspects:
-                for source, answer in _answers(deque([suspects.popleft()]), order, staff):
+                for source, answer in _answers(deque([suspects.popleft()]), order, staff, limits):
                     yield _outcome(source, answer)
 
 
@@ -235,12 +237,12 @@ def _limits_here(limits: PoolLimits) -> PoolLimits:
 
 
 def _answers(
-    waiting: deque[PageSource], order: _Order, staff: _Staff
+    waiting: deque[PageSource], order: _Order, staff: _Staff, limits: PoolLimits
 ) -> Iterator[tuple[PageSource, PageOutcome | Lost]]:
     client = staff.client
     executor = client.get_executor(pure=False, resources={order.resource: 1})
     in_flight: dict[Future[PageOutcome | Lost], PageSource] = {}
-    while waiting or in_flight:
+    while (waiting or in_flight) and not limits.is_over:
         if client.status in {"closing", "closed"}:
             raise EngineError(
                 "the scheduler is gone; what was read so far is kept. Start it again, with its workers: the same "

@@ -12,7 +12,8 @@ PageReader = Callable[[PageSource, Job], PageOutcome]
 """A module's function: workers import it by name."""
 
 Engine = Callable[[Iterable[PageSource], Job, PoolLimits, PageReader], Generator[PageOutcome, None, None]]
-"""Reads every source; outcomes come as they finish, one for every source. Closing the iterator stops the work.
+"""Reads every source; outcomes come as they finish, one for every source. Closing the iterator stops the work, and so
+does the end of the time there is: the limits' `stop_at`.
 
 Raises EngineError where it cannot go on; what it has handed over by then is kept.
 """

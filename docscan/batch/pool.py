@@ -49,6 +49,13 @@ class PoolLimits:
     """A worker that takes more is stopped, and its page read once more, alone. None: its share of the machine's."""
     recycle_pages: int = 500
     """A worker is replaced after this many pages, whatever its libraries have leaked by then."""
+    stop_at: float = float("inf")
+    """When to stop whatever is left, in seconds since 1970."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.time() >= self.stop_at
 
     @property
     def memory_mib(self) -> int:
@@ -75,7 +82,8 @@ def answers(
     A task that takes too long is given up. One that crashed its worker, or took more memory than it may, is tried
     once more, alone, after all the others; Lost is what comes of it then.
 
-    Closing the iterator kills the workers. Raises EngineError where no worker can be started.
+    Closing the iterator kills the workers; where the time is up the tasks left have no answer. Raises EngineError where
+    no worker can be started.
     """
     suspects: list[Task] = []
     for task, answer in _tries(tasks, do, limits):
@@ -97,7 +105,7 @@ def _tries(
 def work_off(tasks: Iterable[Task], crew: "Crew[Task, Answer]") -> Generator[tuple[Task, Answer | Lost], None, None]:
     """The same with workers that stay for the next tasks; each is tried once."""
     waiting = deque(tasks)
-    while waiting or crew.is_busy:
+    while (waiting or crew.is_busy) and not crew.limits.is_over:
         crew.hand_out(waiting)
         for worker in crew.woken():
             yield from crew.attend(worker, waiting)
@@ -140,7 +148,7 @@ class Crew(Generic[Task, Answer]):
 
     def __init__(self, do: Callable[[Task], Answer], limits: PoolLimits) -> None:
         self._do = do
-        self._limits = limits
+        self.limits = limits
         self._workers: list[_Worker[Task]] = []
         self._starts_in_vain = 0
         self._memory_mib = limits.memory_mib
@@ -155,7 +163,7 @@ class Crew(Generic[Task, Answer]):
         for worker in [worker for worker in self._workers if self._is_spent(worker) and not worker.in_hand]:
             worker.process.kill()
             self._dismiss(worker)
-        wanted = min(self._limits.workers, _MOST_WORKERS, len(waiting) + sum(bool(w.in_hand) for w in self._workers))
+        wanted = min(self.limits.workers, _MOST_WORKERS, len(waiting) + sum(bool(w.in_hand) for w in self._workers))
         while len(self._workers) < wanted and self._start():
             pass
         for _ in range(_IN_HAND):  # one each, before anybody has two
@@ -196,7 +204,7 @@ class Crew(Generic[Task, Answer]):
 
     def stop_the_overdue(self) -> None:
         """Kill the workers that took too long."""
-        limit = self._limits.page_timeout_s
+        limit = self.limits.page_timeout_s
         words = f"took longer than {limit:g} s; raise --page-timeout to give it more"
         for worker in self._workers:
             if time.monotonic() > self._due(worker) and not worker.pipe.poll():
@@ -245,13 +253,13 @@ class Crew(Generic[Task, Answer]):
             worker.pipe.send(task)
 
     def _is_spent(self, worker: _Worker[Task]) -> bool:
-        return worker.given >= self._limits.recycle_pages
+        return worker.given >= self.limits.recycle_pages
 
     def _due(self, worker: _Worker[Task]) -> float:
         """When it should have said something."""
         if worker.verdict is not None or (worker.is_ready and not worker.in_hand):
             return float("inf")
-        return worker.since + (self._limits.page_timeout_s if worker.is_ready else _START_S)
+        return worker.since + (self.limits.page_timeout_s if worker.is_ready else _START_S)
 
     def _dismiss(self, worker: _Worker[Task]) -> None:
         self._workers.remove(worker)

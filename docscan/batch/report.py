@@ -146,6 +146,8 @@ def closing_words(
         lines.append(
             f"  and {more:,} more. All are listed in {failures_csv}" if more > 0 else f"  Listed in {failures_csv}"
         )
+    if tally.ending == "deadline":
+        lines.append("Stopped at the deadline.")
     if counts.left:
         lines.append(f"{_some(counts.left, 'page')} still to be read; the same command goes on from here.")
     return [*lines, _effort(counts, tally)]

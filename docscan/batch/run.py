@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -53,6 +54,8 @@ class RunOptions:
     """A worker process that takes more is stopped. None: its share of four fifths of the machine's memory."""
     engine: Engine = read_locally
     """What reads the pages."""
+    deadline: datetime | None = None
+    """When to stop reading; the pages left are for another run. None: when all are read."""
     scans: ScanOptions = field(default_factory=ScanOptions)
     csv: CsvFormat = field(default_factory=CsvFormat)
     model: Path = SHIPPED
@@ -129,17 +132,21 @@ class Batch:
             summary = _summary(counts, self.job)
             write_workbook(self.out / "results.xlsx", self.store.numbers(), self.store.failures(), summary)
         self.store.set_meta(results=f"{form} {__version__}", csv_format=form)
-        self.tally.ending = "finished"
+        is_late = self.options.deadline is not None and time.time() >= self.options.deadline.timestamp()
+        self.tally.ending = "deadline" if is_late and counts.left else "finished"
         return counts
 
     def _read_pages(self, read: PageReader) -> Generator[PageOutcome, None, None]:
-        """One outcome for every pending page, whatever the engine makes of its task."""
+        """One outcome for every pending page, whatever the engine makes of its task; until the deadline."""
         open_items = {(source.name, source.page): source for source in self.plan.pending}
-        with closing(self.options.engine(self.plan.pending, self.job, self.options.pool_limits, read)) as outcomes:
+        limits = self.options.pool_limits
+        if self.options.deadline is not None:
+            limits = replace(limits, stop_at=self.options.deadline.timestamp())
+        with closing(self.options.engine(self.plan.pending, self.job, limits, read)) as outcomes:
             for outcome in outcomes:
                 if open_items.pop((outcome.source.name, outcome.source.page), None) is not None:
                     yield outcome
-        for source in open_items.values():
+        for source in () if limits.is_over else open_items.values():
             yield PageOutcome(source, PageFailure("no worker has answered for it; run again to read it"))
 
     def _write(self, outcome: PageOutcome) -> None:

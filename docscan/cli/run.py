@@ -2,11 +2,13 @@
 
 import sys
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from docscan.cli.deadline import next_moment
 from docscan.cli.exit_codes import ExitCode
 from docscan.cli.logs import LOG, Say, log_page, logging_to, speaker
 from docscan.cli.options import Config, LogFile, LogFormatOption, Quiet, Verbose
@@ -70,6 +72,15 @@ def run(  # noqa: PLR0917  its options
     scheduler: Scheduler = None,
     encoding: Encoding = "utf-8-sig",
     delimiter: Delimiter = ",",
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DOCSCAN_DEADLINE",
+            help="Stop reading at this time, such as 06:00 or 2026-11-27T06:00, and write the results of what is read. "
+            "The same command goes on from there. The exit code is 3 where pages are left.",
+            show_default="when all is read",
+        ),
+    ] = None,
     no_progress: Annotated[
         bool, typer.Option("--no-progress", envvar="DOCSCAN_NO_PROGRESS", help="Draw no progress bar.")
     ] = False,
@@ -99,6 +110,7 @@ def run(  # noqa: PLR0917  its options
         max_memory_mib=max_memory,
         engine=engine_from(engine, scheduler),
         scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels),
+        deadline=None if deadline is None else next_moment(deadline, datetime.now().astimezone()),
         csv=CsvFormat(encoding, "\t" if delimiter == r"\t" else delimiter),
     )
     if dry_run:
@@ -106,8 +118,8 @@ def run(  # noqa: PLR0917  its options
         return
     with logging_to(log_file, log_format, verbose=verbose):
         show_bar = not (no_progress or quiet or verbose) and sys.stderr.isatty()
-        failed = _read(scans, out, settings, options, show_bar=show_bar, say=speaker(quiet=quiet or verbose))
-    raise typer.Exit(ExitCode.SOME_PAGES_FAILED if failed else ExitCode.OK)
+        all_read = _read(scans, out, settings, options, show_bar=show_bar, say=speaker(quiet=quiet or verbose))
+    raise typer.Exit(ExitCode.OK if all_read else ExitCode.SOME_PAGES_FAILED)
 
 
 def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "RunOptions") -> None:
@@ -120,8 +132,10 @@ def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "R
     typer.echo(f"{len(pages)} of {len(plan.entries)} pages would be read.", err=True)
 
 
-def _read(scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, say: Say) -> int:
-    """Run the batch and say how it ended; returns how many pages failed."""
+def _read(
+    scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, say: Say
+) -> bool:
+    """Run the batch and say how it ended: whether every page was read."""
     from docscan.batch.report import closing_words  # noqa: PLC0415
     from docscan.batch.run import open_batch  # noqa: PLC0415
 
@@ -136,7 +150,7 @@ def _read(scans: list[str], out: Path, settings: "Settings", options: "RunOption
             raise
         for line in closing_words(counts, batch.tally, batch.store.failures(), out / "failures.csv"):
             say(line)
-    return counts.failed
+    return counts.failed == 0 and batch.tally.ending == "finished"
 
 
 def _read_pending(batch: "Batch", *, show_bar: bool) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,16 @@ def test_real_pages_come_out_byte_for_byte_as_on_one_machine_from_a_share_and_fr
     assert csvs(tmp_path / "there") == csvs(tmp_path / "here")
     assert csvs(tmp_path / "bucket") == csvs(tmp_path / "here")
     assert len(csvs(tmp_path / "there")["results.csv"].splitlines()) > 100
+
+
+def test_a_deadline_stops_a_cluster_too(workers: Cluster, tmp_path: Path) -> None:
+    scans = write_scans(tmp_path / "scans", {f"p{index}.png": "slow 1" for index in range(300)})  # 45 s
+    deadline = datetime.now().astimezone() + timedelta(seconds=8)
+    with open_batch([scans], tmp_path / "out", options=options(workers, deadline=deadline)) as batch:
+        done = len(list(batch.outcomes(read_words)))
+        counts = batch.finish()
+    assert (counts.read, counts.failed, counts.left) == (done, 0, 300 - done)
+    assert (done < 300, batch.tally.ending) == (True, "deadline")
 
 
 def test_every_worker_reads_in_one_process_of_its_own(workers: Cluster, tmp_path: Path) -> None:

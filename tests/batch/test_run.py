@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -285,6 +287,41 @@ def test_another_engine_can_read_the_pages(scans: Path, out: Path) -> None:
         yield from (read(source, job) for source in sources)
 
     assert read(scans, out, RunOptions(engine=read_here)) == ["a.png", "b/c.png", "blank.png"]
+
+
+def soon(seconds: float) -> datetime:
+    return datetime.now().astimezone() + timedelta(seconds=seconds)
+
+
+def test_a_deadline_stops_the_run_with_the_results_of_what_was_read(scans: Path, out: Path) -> None:
+    write_scans(scans, {f"slow{index}.png": "slow 1" for index in range(100)})  # half a minute
+    with open_batch([scans], out, options=RunOptions(jobs=1, deadline=soon(4))) as batch:
+        done = [outcome.source.name for outcome in batch.outcomes(read_words)]
+        counts = batch.finish()
+    assert (counts.found, counts.failed) == (103, 0)
+    assert counts.left == 103 - len(done) > 0
+    assert batch.tally.ending == "deadline"
+    rows = (out / "results.csv").read_text("utf-8-sig").splitlines()[1:]
+    assert {row.split(",")[0] for row in rows} == set(done) - {"blank.png"}
+    assert len(plan_batch([scans], out).pending) == counts.left
+
+
+def test_a_deadline_does_not_wait_for_a_page_that_hangs(scans: Path, out: Path) -> None:
+    write_scans(scans, {"hang.png": "hang"})  # a minute
+    before = time.monotonic()
+    with open_batch([scans], out, options=RunOptions(jobs=2, deadline=soon(3))) as batch:
+        done = {outcome.source.name for outcome in batch.outcomes(read_words)}
+        left = batch.finish().left
+    assert time.monotonic() - before < 30
+    assert "hang.png" not in done
+    assert left == 4 - len(done)
+
+
+def test_a_deadline_that_no_page_is_left_at_changes_nothing(scans: Path, out: Path) -> None:
+    with open_batch([scans], out, options=RunOptions(jobs=1, deadline=soon(3600))) as batch:
+        assert len(list(batch.outcomes(read_words))) == 3
+        assert batch.finish().left == 0
+    assert batch.tally.ending == "finished"
 
 
 def test_a_plan_lists_what_would_be_read_and_writes_nothing(scans: Path, out: Path) -> None:

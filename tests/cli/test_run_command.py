@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -192,6 +192,8 @@ def test_an_output_folder_in_use_is_6(docscan: Docscan, scans: Path, tmp_path: P
         (["--dpi", "1"], "dpi is 1.0"),
         (["--engine", "dask"], "--engine dask needs --scheduler with the address of a Dask scheduler"),
         (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler is for --engine dask"),
+        (["--deadline", "six"], "deadline 'six' is no time; expected one such as 06:00"),
+        (["--deadline", "2020-01-01T06:00"], "deadline '2020-01-01T06:00' is past: it is 20"),
         (["--frobnicate"], "No such option: --frobnicate"),
         (["--max-error", "1.5"], "Invalid value for '--max-error'"),
         (["--max-error", "1"], "max_error is 1.0; expected a share such as 0.001, one wrong in a thousand"),
@@ -230,6 +232,21 @@ def started(folder: Path, out: Path) -> "subprocess.Popen[str]":
         assert process.poll() is None
         time.sleep(0.005)
     return process
+
+
+def test_a_deadline_leaves_pages_for_another_run_and_says_how_many(docscan: Docscan, tmp_path: Path) -> None:
+    page = png(["17" * 4, "71" * 4, "1" * 8], height=1500)
+    for index in range(600):  # 15 s and more
+        (tmp_path / f"p{index}.png").write_bytes(page)
+    deadline = (datetime.now() + timedelta(seconds=8)).isoformat()
+    done = docscan("run", "*.png", "-o", "out", "--jobs", "1", "--deadline", deadline)
+    assert done.returncode == ExitCode.SOME_PAGES_FAILED, done.stderr
+    report = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    left = report["pages"]["left"]
+    assert (report["ending"], report["pages"]["read"] + left) == ("deadline", 600)
+    said = f"Stopped at the deadline.\n{left} pages still to be read; the same command goes on from here.\n"
+    assert said in done.stderr
+    assert len(texts(tmp_path / "out")) == 3 * report["pages"]["read"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
