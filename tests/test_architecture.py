@@ -31,7 +31,7 @@ DOORS = {
     "PIL": {"files/"},
     "sqlite3": {"files/store.py"},
     "xlsxwriter": {"files/spreadsheet.py"},
-    "psutil": {"batch/pool.py", "files/storage.py"},
+    "psutil": {"batch/pool.py", "batch/lock.py", "files/storage.py"},
     "multiprocessing": {"batch/pool.py"},
     "filelock": {"batch/lock.py"},
     "distributed": {"batch/cluster.py"},

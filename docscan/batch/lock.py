@@ -3,17 +3,35 @@
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from docscan.errors import OutputError, OutputInUseError
 
 _LOCK = ".docscan.lock"
 _HOLDER = ".docscan.lock.json"  # beside the lock: Windows lets nobody read a locked file
+_SAME_START_S = 60  # a clock that was set meanwhile moves the starts of all processes
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that holds an output folder."""
+
+    pid: int
+    host: str
+    since: str
+    """Date, time and offset."""
+    process_started: float
+    """Seconds since 1970: a process that has got the same number later is another one."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 @contextmanager
@@ -27,8 +45,10 @@ def held(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
+        other = holder(out)
+        by = f" ({other})" if other else ""
         raise OutputInUseError(
-            f"{out} is in use by another run{_holder(out)}; wait for it to end, or give another output folder"
+            f"{out} is in use by another run{by}; wait for it to end, or give another output folder"
         ) from error
     except (OSError, NotImplementedError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -42,18 +62,31 @@ def held(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _sign(out: Path) -> None:
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    note = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-    try:
-        (out / _HOLDER).write_text(json.dumps(note), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out}: docscan cannot write there ({error.strerror})") from error
+def holder(out: Path) -> Holder | None:
+    """Who holds `out` now, as far as can be told without touching the lock; None: nobody.
 
-
-def _holder(out: Path) -> str:
+    A note left by a process of this computer that is no more is none. What runs on another computer cannot be seen
+    from here: its note is believed.
+    """
     try:
         note = json.loads((out / _HOLDER).read_text(encoding="utf-8"))
-        return f" (process {note['pid']} on {note['host']}, since {note['since']})"
+        found = Holder(int(note["pid"]), str(note["host"]), str(note["since"]), float(note["process_started"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return ""  # the other run is just signing, or signing off
+        return None  # also while a run is just signing, or signing off
+    return found if found.host != socket.gethostname() or _is_alive(found) else None
+
+
+def _is_alive(found: Holder) -> bool:
+    try:
+        return bool(abs(psutil.Process(found.pid).create_time() - found.process_started) < _SAME_START_S)
+    except psutil.Error:
+        return False
+
+
+def _sign(out: Path) -> None:
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    note = Holder(os.getpid(), socket.gethostname(), since, psutil.Process().create_time())
+    try:
+        (out / _HOLDER).write_text(json.dumps(asdict(note)), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: docscan cannot write there ({error.strerror})") from error

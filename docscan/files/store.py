@@ -22,7 +22,7 @@ from docscan.errors import OutputError
 from docscan.records import Box, Digit, Number, PageOutcome, PageResult
 
 NAME = "docscan.db"
-FORMAT = "1"
+FORMAT = "2"
 State = Literal["found", "read", "blank", "failed"]
 
 _SCHEMA = """
@@ -38,6 +38,8 @@ CREATE TABLE pages (
     key TEXT NOT NULL DEFAULT '',        -- what the result was made from
     reason TEXT NOT NULL DEFAULT '',
     width INTEGER, height INTEGER, seconds REAL, finished REAL,
+    numbers INTEGER NOT NULL DEFAULT 0,  -- how many the page has, and how many of them are to review: `status` counts
+    review INTEGER NOT NULL DEFAULT 0,   -- a million pages without a look at their numbers, and holds up no writer
     UNIQUE (source, page)
 );
 CREATE INDEX pages_ordinal ON pages (ordinal);
@@ -154,18 +156,20 @@ class Store:
         state = "failed" if read is None else "blank" if read.blank else "read"
         reason = "" if isinstance(result, PageResult) else result.reason
         size = (None, None) if read is None else (read.width, read.height)
+        numbers = () if read is None else read.numbers
+        count = len(numbers), sum(number.review for number in numbers)
         with self._transaction():
             before = self.connection.execute(
                 "SELECT state, reason FROM pages WHERE source = ? AND page = ?", (source.name, source.page)
             ).fetchone()
             (page_id,) = self.connection.execute(
-                "UPDATE pages SET state = ?, key = ?, reason = ?, width = ?, height = ?, seconds = ?, finished = ? "
-                "WHERE source = ? AND page = ? RETURNING id",
-                (state, key, reason, *size, outcome.seconds, finished, source.name, source.page),
+                "UPDATE pages SET state = ?, key = ?, reason = ?, width = ?, height = ?, seconds = ?, finished = ?, "
+                "numbers = ?, review = ? WHERE source = ? AND page = ? RETURNING id",
+                (state, key, reason, *size, outcome.seconds, finished, *count, source.name, source.page),
             ).fetchone()
             self.connection.execute("DELETE FROM digits WHERE page_id = ?", (page_id,))
             self.connection.execute("DELETE FROM numbers WHERE page_id = ?", (page_id,))
-            self._insert(page_id, () if read is None else read.numbers)
+            self._insert(page_id, numbers)
             if (state, reason) != before or read is not None:  # else it failed again, as it did before
                 self.set_meta(results="stale")
 
@@ -185,15 +189,14 @@ class Store:
 
     def counts(self) -> Counts:
         """How many pages are in which state, and how many numbers they hold."""
-        states = dict(
-            self.connection.execute("SELECT state, count(*) FROM pages WHERE ordinal IS NOT NULL GROUP BY state")
-        )
-        numbers, review = self.connection.execute(
-            "SELECT count(*), coalesce(sum(review), 0) FROM numbers JOIN pages ON pages.id = page_id "
-            "WHERE ordinal IS NOT NULL AND state = 'read'"
-        ).fetchone()
-        read, blank, failed, left = (states.get(state, 0) for state in ("read", "blank", "failed", "found"))
-        return Counts(read, blank, failed, left, numbers, review)
+        found = {
+            state: (pages, numbers, review)
+            for state, pages, numbers, review in self.connection.execute(
+                "SELECT state, count(*), sum(numbers), sum(review) FROM pages WHERE ordinal IS NOT NULL GROUP BY state"
+            )
+        }
+        read, blank, failed, left = (found.get(state, (0, 0, 0)) for state in ("read", "blank", "failed", "found"))
+        return Counts(read[0], blank[0], failed[0], left[0], numbers=read[1], review=read[2])
 
     def finished_since(self, moment: float) -> tuple[int, float]:
         """Pages of the inputs finished after `moment`, and when the last of them was; (0, moment) where none was."""
@@ -245,9 +248,9 @@ class Store:
 
 @contextmanager
 def open_store(out: Path, *, create: bool = False) -> Iterator[Store]:
-    """Open the database of an output folder; `create` makes one where there is none.
+    """Open the database of an output folder to read it; `create`: to write it too, and to make one where there is none.
 
-    Raises OutputError where there is none, or it is damaged, of another format, locked, or on a full disk:
+    Raises OutputError where there is none, it is still empty, damaged, of another format, locked, or on a full disk:
     also from the block, whatever SQLite reports there.
     """
     path = out / NAME
@@ -257,7 +260,8 @@ def open_store(out: Path, *, create: bool = False) -> Iterator[Store]:
         # Transactions are begun and committed by name; 30 s are for `docscan status` reading at the same moment.
         connection = sqlite3.connect(path, timeout=30, isolation_level=None)
         try:
-            _check_format(path, connection)
+            _check_format(path, connection, create=create)
+            connection.execute(f"PRAGMA query_only = {not create}")
             yield Store(connection)
         finally:
             connection.close()
@@ -280,8 +284,10 @@ def _in_words(path: Path, error: sqlite3.DatabaseError) -> OutputError:
     return OutputError(f"{path} cannot be used ({error}). {advice}; the same command goes on from here.")
 
 
-def _check_format(path: Path, connection: sqlite3.Connection) -> None:
+def _check_format(path: Path, connection: sqlite3.Connection, *, create: bool) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables and not create:
+        raise OutputError(f"{path} is still empty: a run has only just begun, or never did")
     if not tables:
         connection.executescript(f"BEGIN; {_SCHEMA} INSERT INTO meta VALUES ('format', '{FORMAT}'); COMMIT;")
         return

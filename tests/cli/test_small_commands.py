@@ -30,21 +30,6 @@ def test_digit_of_a_page_names_the_command_for_pages(docscan: Docscan, tmp_path:
     assert done.stderr.endswith("many pieces of ink on the picture; expected one digit. For a page: docscan run\n")
 
 
-def test_status_counts_the_pages(docscan: Docscan, scans: Path) -> None:
-    (scans / "text.png").write_text("dear sir")
-    docscan("run", scans, "-o", "out", "--jobs", "1")
-    done = docscan("status", "out")
-    counts = dict(re.split(r"\s{2,}", line, maxsplit=1) for line in done.stdout.splitlines())
-    assert done.returncode == 0
-    assert [counts[name] for name in ("pages found", "read", "blank", "failed", "left", "numbers")] == list("421103")
-    assert counts["speed"].endswith("pages/s")
-
-
-def test_status_of_another_folder_is_4(docscan: Docscan, scans: Path) -> None:
-    done = docscan("status", scans)
-    assert (done.returncode, "is no output folder of docscan" in done.stderr) == (ExitCode.NOTHING_TO_DO, True)
-
-
 def test_doctor_finds_everything_and_reads_a_page(docscan: Docscan) -> None:
     done = docscan("doctor")
     assert (done.returncode, done.stderr) == (0, "")

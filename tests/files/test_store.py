@@ -131,8 +131,24 @@ def test_a_folder_without_a_database_is_no_output_folder(tmp_path: Path) -> None
 def test_a_database_of_another_format_is_refused(tmp_path: Path) -> None:
     with open_store(tmp_path, create=True) as store:
         store.set_meta(format="0")
-    with pytest.raises(OutputError, match="has format 0; this docscan writes 1"), open_store(tmp_path):
+    with pytest.raises(OutputError, match="has format 0; this docscan writes 2"), open_store(tmp_path):
         pass
+
+
+def test_who_only_reads_cannot_write(tmp_path: Path) -> None:
+    with open_store(tmp_path, create=True) as store:
+        store.replace_inputs(ENTRIES)
+    with pytest.raises(OutputError, match="cannot be used"), open_store(tmp_path) as store:
+        store.set_meta(started="1")
+    with open_store(tmp_path) as store:
+        assert (store.meta("started"), len(list(store.entries()))) == ("", 2)
+
+
+def test_an_empty_database_is_left_as_it_is_by_who_only_reads(tmp_path: Path) -> None:
+    (tmp_path / "docscan.db").touch()
+    with pytest.raises(OutputError, match="is still empty: a run has only just begun"), open_store(tmp_path):
+        pass
+    assert (tmp_path / "docscan.db").stat().st_size == 0
 
 
 def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
