@@ -34,6 +34,7 @@ _MOST_WORKERS = 60 if sys.platform == "win32" else 10_000  # Windows waits for n
 _START_S = 300  # a cold start from a network share, on a machine that does something else
 _STARTS_IN_VAIN = 3  # a worker may be killed as it starts; three in a row say that none will
 _TICK_S = 1.0  # how long a Ctrl-C may go unnoticed on Windows
+_ENOUGH_MIB = 4096  # a page of 250 megapixels takes 1200, an A4 page at 300 dpi 250
 _WORKERS_SHARE = 0.8  # of the machine's memory; the rest is for the system and for the parent
 _WATCH_S = 0.1  # how often memory is looked at: a worker can fill some 300 MB meanwhile
 
@@ -46,7 +47,7 @@ class PoolLimits:
     page_timeout_s: float
     """A page that takes longer is given up."""
     max_memory_mib: int | None = None
-    """A worker that takes more is stopped, and its page read once more, alone. None: its share of the machine's."""
+    """A worker that takes more is stopped, and its page read once more, alone. None: enough, see `memory_mib`."""
     recycle_pages: int = 500
     """A worker is replaced after this many pages, whatever its libraries have leaked by then."""
     stop_at: float = float("inf")
@@ -62,7 +63,7 @@ class PoolLimits:
         """What a worker may take, in MiB."""
         if self.max_memory_mib is not None:
             return self.max_memory_mib
-        return int(_WORKERS_SHARE * psutil.virtual_memory().total / self.workers) // MIB
+        return min(_ENOUGH_MIB, int(_WORKERS_SHARE * psutil.virtual_memory().total / self.workers) // MIB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class RunOptions:
     page_timeout_s: float = 120
     """A page that takes longer is given up."""
     max_memory_mib: int | None = None
-    """A worker process that takes more is stopped. None: its share of four fifths of the machine's memory."""
+    """A worker process that takes more is stopped. None: see PoolLimits."""
     engine: Engine = read_locally
     """What reads the pages."""
     deadline: datetime | None = None

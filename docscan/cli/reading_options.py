@@ -38,7 +38,7 @@ MaxMemory = Annotated[
         envvar="DOCSCAN_MAX_MEMORY",
         min=1,
         help="Stop a worker process that takes more MiB than this; its page is tried once more, alone.",
-        show_default="4/5 of the machine's, shared among the workers",
+        show_default="4096, or less where memory is short",
     ),
 ]
 MaxImageMpixels = Annotated[

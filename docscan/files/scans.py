@@ -169,8 +169,12 @@ def open_page(source: PageSource, options: ScanOptions) -> Page:
         if is_url(source.path) and scan_format in PAGED and not source.paged:
             raise PageError(f"a {scan_format.upper()} by another name; let its name end in .{scan_format}")
         if scan_format == "pdf":
-            return decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels)
-        return decode_image(path, scan_format, source.page, options.max_image_mpixels)
+            page = decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels)
+        else:
+            page = decode_image(path, scan_format, source.page, options.max_image_mpixels)
+        if not is_url(source.path):
+            _check_unchanged(path, source)  # once more: half of the page may be of the file as it is now
+        return page
 
 
 def _check_unchanged(path: Path, source: PageSource) -> None:
