@@ -53,3 +53,8 @@ class Bucket:
     def files(self) -> dict[str, bytes]:
         root = self.url.removeprefix("s3://") + "/"
         return {name.removeprefix(root): self.store.cat(name) for name in self.store.find(root)}
+
+    def note(self) -> bytes:
+        """Which publication of `out` lies there; nothing where none does."""
+        name = f"{self.url}/out/.docscan.published.json"
+        return bytes(self.store.cat_file(name)) if self.store.exists(name) else b""

@@ -32,6 +32,7 @@ DOORS = {
     "sqlite3": {"files/store.py"},
     "xlsxwriter": {"files/spreadsheet.py"},
     "psutil": {"batch/pool.py", "batch/lock.py", "files/storage.py"},
+    "platformdirs": {"batch/mirror.py"},
     "multiprocessing": {"batch/pool.py"},
     "filelock": {"batch/lock.py"},
     "distributed": {"batch/cluster.py"},

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -69,24 +70,38 @@ def holder(out: Path) -> Holder | None:
     from here: its note is believed.
     """
     try:
-        note = json.loads((out / _HOLDER).read_text(encoding="utf-8"))
-        found = Holder(int(note["pid"]), str(note["host"]), str(note["since"]), float(note["process_started"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = holder_from(json.loads((out / _HOLDER).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return None  # also while a run is just signing, or signing off
-    return found if found.host != socket.gethostname() or _is_alive(found) else None
+    return None if found is None or has_ended(found) else found
 
 
-def _is_alive(found: Holder) -> bool:
+def this_process() -> Holder:
+    """Holding something from now on."""
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return Holder(os.getpid(), socket.gethostname(), since, psutil.Process().create_time())
+
+
+def holder_from(note: Any) -> Holder | None:
+    """Whom a note names that was made by `asdict`; None where it names nobody."""
     try:
-        return bool(abs(psutil.Process(found.pid).create_time() - found.process_started) < _SAME_START_S)
-    except psutil.Error:
+        return Holder(int(note["pid"]), str(note["host"]), str(note["since"]), float(note["process_started"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def has_ended(found: Holder) -> bool:
+    """Whether it was a process of this computer and is no more."""
+    if found.host != socket.gethostname():
         return False
+    try:
+        return bool(abs(psutil.Process(found.pid).create_time() - found.process_started) >= _SAME_START_S)
+    except psutil.Error:
+        return True
 
 
 def _sign(out: Path) -> None:
-    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    note = Holder(os.getpid(), socket.gethostname(), since, psutil.Process().create_time())
     try:
-        (out / _HOLDER).write_text(json.dumps(asdict(note)), encoding="utf-8")
+        (out / _HOLDER).write_text(json.dumps(asdict(this_process())), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: docscan cannot write there ({error.strerror})") from error

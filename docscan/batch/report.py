@@ -134,7 +134,7 @@ def words(counts: Counts) -> str:
 
 
 def closing_words(
-    counts: Counts, tally: Tally, failures: Iterable[tuple[str, int, str]], failures_csv: Path
+    counts: Counts, tally: Tally, failures: Iterable[tuple[str, int, str]], failures_csv: str
 ) -> list[str]:
     """What a run has come to, line by line: its pages, the first that failed, what is left, and how long it took."""
     lines = [words(counts)]

@@ -18,6 +18,7 @@ from typing import Literal
 from docscan import __version__
 from docscan.batch.engines import Engine, PageReader, look_locally, read_locally
 from docscan.batch.lock import held
+from docscan.batch.mirror import readable_folder, working_folder
 from docscan.batch.pool import PoolLimits
 from docscan.batch.report import NAME as REPORT_NAME
 from docscan.batch.report import Tally, facts_of, reported, words
@@ -179,48 +180,53 @@ def scan_batch(
 ) -> Generator[PageOutcome, None, None]:
     """Read folders, files and globs of scans into the folder `out`; yield each page's outcome as it is written.
 
+    Scans and `out` may be URLs in object storage.
+
     Pages an earlier run has read are skipped, see RunOptions. The results of all pages are written at the end:
     where the loop is left early `out` can be resumed. Raises DocscanError where nothing can be started.
     """
-    with open_batch(scans, Path(out), settings=settings, options=options) as batch:
+    with open_batch(scans, out, settings=settings, options=options) as batch:
         yield from batch.outcomes(read)
         batch.finish()
 
 
 @contextmanager
 def open_batch(
-    scans: Sequence[str | Path], out: Path, *, settings: Settings | None = None, options: RunOptions | None = None
+    scans: Sequence[str | Path], out: str | Path, *, settings: Settings | None = None, options: RunOptions | None = None
 ) -> Iterator[Batch]:
     """Find the pages, hold `out`, and settle what is to be read; nothing is read yet.
+
+    Where `out` is a URL the batch writes to a folder of this computer, which is published there, see mirror.py.
 
     Raises ModelError, NothingToReadError, OutputInUseError or OutputError before anything in `out` has changed.
     """
     options = options or RunOptions()
     job = _job(settings or Settings(), options)
     found = _find(scans, options)
-    with held(out):
+    with working_folder(out) as folder, held(folder):
         if options.mode == "force":
-            _empty(out)
-        with open_store(out, create=True) as store:
+            _empty(folder)
+        with open_store(folder, create=True) as store:
             plan = _plan(found, store, job, options)
-            _begin(out, store, plan, _form(options.csv))
+            _begin(folder, store, plan, _form(options.csv))
             tally = Tally({(entry.source, entry.page): entry.state for entry in plan.entries})
             facts = facts_of(scans, [Path(job.model), SHIPPED_STRINGS], job.settings, options)
-            with reported(out, tally, facts):
-                yield Batch(out, store, job, options, plan, tally)
+            with reported(folder, tally, facts):
+                yield Batch(folder, store, job, options, plan, tally)
 
 
 def plan_batch(
-    scans: Sequence[str | Path], out: Path, *, settings: Settings | None = None, options: RunOptions | None = None
+    scans: Sequence[str | Path], out: str | Path, *, settings: Settings | None = None, options: RunOptions | None = None
 ) -> Plan:
     """What a run would read, without touching `out`."""
     options = options or RunOptions()
     job = _job(settings or Settings(), options)
     found = _find(scans, options)
-    if options.mode == "force" or not (out / STORE_NAME).is_file():
-        return _plan(found, None, job, options)
-    with open_store(out) as store:
-        return _plan(found, store, job, options)
+    with readable_folder(out) as folder:
+        if options.mode == "force" or not (folder / STORE_NAME).is_file():
+            return _plan(found, None, job, options)
+        with open_store(folder) as store:
+            return _plan(found, store, job, options)
 
 
 def usable_cores() -> int:

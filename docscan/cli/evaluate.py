@@ -20,7 +20,7 @@ _ALL = "ALL"
 
 
 def evaluate(  # noqa: PLR0917  its options
-    out: Annotated[Path, typer.Argument(help="The output folder of a run.")],
+    out: Annotated[str, typer.Argument(help="The output folder of a run, or its URL.")],
     truth: Annotated[
         Path,
         typer.Argument(
@@ -58,13 +58,14 @@ def evaluate(  # noqa: PLR0917  its options
             typer.echo(line)
 
 
-def _read_numbers(out: Path) -> Pages:
+def _read_numbers(out: str) -> Pages:
+    from docscan.batch.mirror import readable_folder  # noqa: PLC0415
     from docscan.files.results import CONFIDENCE_DECIMALS  # noqa: PLC0415
     from docscan.files.store import open_store  # noqa: PLC0415
     from docscan.scoring import ReadNumber  # noqa: PLC0415
 
     pages: dict[str, dict[int, list[ReadNumber]]] = defaultdict(dict)
-    with open_store(out) as store:
+    with readable_folder(out) as folder, open_store(folder) as store:
         for entry in store.entries():
             pages[entry.source][entry.page] = []
         for source, page, number in store.numbers():

@@ -1,7 +1,6 @@
 """The options of the commands that read scans."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,7 +12,13 @@ if TYPE_CHECKING:
     from docscan.batch.engines import Engine
 
 Out = Annotated[
-    Path, typer.Option("--out", "-o", envvar="DOCSCAN_OUT", help="Folder for the results; made if need be.")
+    str,
+    typer.Option(
+        "--out",
+        "-o",
+        envvar="DOCSCAN_OUT",
+        help="Folder for the results, made if need be; or a URL such as s3://bucket/out.",
+    ),
 ]
 Jobs = Annotated[
     int | None,

@@ -3,7 +3,6 @@
 import sys
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
 def run(  # noqa: PLR0917  its options
     context: typer.Context,
-    scans: Annotated[list[str], typer.Argument(help="Folders, files and globs of scans.", show_default=False)],
+    scans: Annotated[list[str], typer.Argument(help="Folders, files and globs of scans, or URLs.", show_default=False)],
     out: Out,
     jobs: Jobs = None,
     recursive: Recursive = True,
@@ -122,7 +121,7 @@ def run(  # noqa: PLR0917  its options
     raise typer.Exit(ExitCode.OK if all_read else ExitCode.SOME_PAGES_FAILED)
 
 
-def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "RunOptions") -> None:
+def _list_pending(scans: list[str], out: str, settings: "Settings", options: "RunOptions") -> None:
     from docscan.batch.run import plan_batch  # noqa: PLC0415
 
     plan = plan_batch(scans, out, settings=settings, options=options)
@@ -132,10 +131,9 @@ def _list_pending(scans: list[str], out: Path, settings: "Settings", options: "R
     typer.echo(f"{len(pages)} of {len(plan.entries)} pages would be read.", err=True)
 
 
-def _read(
-    scans: list[str], out: Path, settings: "Settings", options: "RunOptions", *, show_bar: bool, say: Say
-) -> bool:
+def _read(scans: list[str], out: str, settings: "Settings", options: "RunOptions", *, show_bar: bool, say: Say) -> bool:
     """Run the batch and say how it ended: whether every page was read."""
+    from docscan.batch.mirror import file_in  # noqa: PLC0415
     from docscan.batch.report import closing_words  # noqa: PLC0415
     from docscan.batch.run import open_batch  # noqa: PLC0415
 
@@ -148,7 +146,7 @@ def _read(
             pages = batch.tally.pages
             say(f"{pages['left']:,} of {pages['found']:,} pages are still to be read.")
             raise
-        for line in closing_words(counts, batch.tally, batch.store.failures(), out / "failures.csv"):
+        for line in closing_words(counts, batch.tally, batch.store.failures(), file_in(out, "failures.csv")):
             say(line)
     return counts.failed == 0 and batch.tally.ending == "finished"
 

@@ -4,7 +4,6 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,7 +60,7 @@ class _Progress:
 
 
 def status(  # noqa: PLR0917  its options
-    out: Annotated[Path, typer.Argument(help="The output folder of a run, finished or not.")],
+    out: Annotated[str, typer.Argument(help="The output folder of a run, finished or not; or its URL.")],
     json: Annotated[
         bool, typer.Option("--json", envvar="DOCSCAN_JSON", help="Print one JSON object, for programs.")
     ] = False,
@@ -87,15 +86,15 @@ def status(  # noqa: PLR0917  its options
         typer.echo(f"{name:12} {value}")
 
 
-def _look_at(out: Path) -> _Progress:
-    from docscan.batch.lock import holder  # noqa: PLC0415  heavy
+def _look_at(out: str) -> _Progress:
+    from docscan.batch.mirror import holder_of, readable_folder  # noqa: PLC0415  heavy
     from docscan.batch.report import read_report  # noqa: PLC0415
     from docscan.files.store import open_store  # noqa: PLC0415
 
-    with open_store(out) as store:
+    with readable_folder(out) as folder, open_store(folder) as store:
         started = float(store.meta("started") or 0)
         done, last = store.finished_since(started)
-        return _Progress(store.counts(), holder(out), read_report(out), done, started, last)
+        return _Progress(store.counts(), holder_of(out), read_report(folder), done, started, last)
 
 
 def _lines(progress: _Progress) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +128,58 @@ def local_copy(source: PageSource) -> Iterator[Path]:
         copy.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFolder:
+    """A folder in object storage that is written to. Raises StorageError."""
+
+    url: str
+    """Without a slash at its end."""
+
+    def names(self) -> list[str]:
+        """The files in it and below it, `/` between parts; none where there is no such folder."""
+        with _edge(self.url):
+            store, path = _store(self.url)
+            return [name[len(path) :].lstrip("/") for name in store.find(path)]
+
+    def read(self, name: str) -> bytes:
+        """A small file's content; nothing where it is not there."""
+        with _edge(self.url):
+            store, path = _store(self.url)
+            try:
+                return bytes(store.cat_file(f"{path}/{name}"))
+            except FileNotFoundError:
+                return b""
+
+    def write(self, name: str, content: bytes, *, only_new: bool = False) -> None:
+        """Put a small file there, whole; `only_new` raises FileExistsError where there is one."""
+        with _edge(self.url):
+            store, path = _store(self.url)
+            store.pipe_file(f"{path}/{name}", content, mode="create" if only_new else "overwrite")
+
+    def send(self, files: Mapping[str, Path]) -> None:
+        """Put files of this computer there, by name; each is replaced whole."""
+        with _edge(self.url):
+            store, path = _store(self.url)
+            if files:
+                store.put([str(file) for file in files.values()], [f"{path}/{name}" for name in files])
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write a file from there to this computer, whole or not at all."""
+        draft = target.with_name(f".{target.name}.part")
+        with _edge(self.url):
+            store, path = _store(self.url)
+            store.get_file(f"{path}/{name}", str(draft))
+        draft.replace(target)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Take files away; those that are not there are gone already."""
+        with _edge(self.url):
+            store, path = _store(self.url)
+            present = [f"{path}/{name}" for name in names if store.exists(f"{path}/{name}")]
+            if present:
+                store.rm(present)
+
+
 def _fetch(source: PageSource, copy: Path) -> None:
     draft = copy.with_suffix(".part")
     try:
@@ -186,7 +238,7 @@ def _edge(url: str) -> Iterator[None]:
     """Everything a storage library may raise becomes a StorageError."""
     try:
         yield
-    except (StorageError, PageError, SettingsError):
+    except (StorageError, PageError, SettingsError, FileExistsError):
         raise
     except FileNotFoundError as error:
         if isinstance(error.__cause__, OSError):  # fsspec calls a web server that is out of reach a missing file

@@ -269,6 +269,19 @@ def open_store(out: Path, *, create: bool = False) -> Iterator[Store]:
         raise _in_words(path, error) from error
 
 
+def snapshot(out: Path, copy: Path) -> None:
+    """Copy the database of an output folder as it stands between two pages, while a run may go on writing it.
+
+    Raises OutputError as `open_store` does.
+    """
+    with open_store(out) as store:
+        target = sqlite3.connect(copy)
+        try:
+            store.connection.backup(target)
+        finally:
+            target.close()
+
+
 def _in_words(path: Path, error: sqlite3.DatabaseError) -> OutputError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
