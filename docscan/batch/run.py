@@ -165,9 +165,9 @@ class Batch:
     def _restore_page_csvs(self, *, rewrite: bool) -> None:
         """Write the CSVs somebody deleted, or all of them where their format has changed, from the database."""
         for entry in self.store.entries():
-            path = self.out / entry.csv
-            if entry.state in {"read", "blank"} and (rewrite or not path.is_file()):
-                write_numbers(path, self.store.numbers_of(entry.source, entry.page), self.options.csv)
+            path = os.path.join(self.out, entry.csv)  # noqa: PTH118  a Path takes longer than the file system
+            if entry.state in {"read", "blank"} and (rewrite or not os.path.isfile(path)):  # noqa: PTH113
+                write_numbers(Path(path), self.store.numbers_of(entry.source, entry.page), self.options.csv)
 
 
 def scan_batch(
@@ -290,9 +290,10 @@ def _begin(out: Path, store: Store, plan: Plan, form: str) -> None:
     if store.meta("csv_format") != form:
         store.set_meta(csv_format="several" if store.meta("csv_format") else form)
     store.set_meta(started=repr(time.time()))
-    if (out / "pages").is_dir():
-        for draft in (out / "pages").rglob(f".*{DRAFT_SUFFIX}"):  # of a run that was killed
-            _remove(draft)
+    for folder, _, names in os.walk(out / "pages"):
+        for name in names:
+            if name.startswith(".") and name.endswith(DRAFT_SUFFIX):  # of a run that was killed
+                _remove(Path(folder, name))
     if list(store.entries()) == list(plan.entries):
         return
     kept = {entry.csv for entry in plan.entries}

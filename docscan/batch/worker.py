@@ -34,7 +34,7 @@ class Job:
         """Same key, same numbers: everything that can change this page's result goes in."""
         file = _sha256(source.path, source.size, source.mtime_ns) if self.checksum else ""
         stamp = (file,) if file else (source.size, source.mtime_ns)
-        parts = RESULT_FORMAT, stamp, self.model_sha256, self.settings.digest(), self.scans.dpi
+        parts = RESULT_FORMAT, stamp, self.model_sha256, _digest(self.settings), self.scans.dpi
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
@@ -65,6 +65,11 @@ def _read(source: PageSource, job: Job, watch: Stopwatch) -> PageResult | PageFa
 @functools.lru_cache(maxsize=1)
 def _model(path: str) -> DigitModel:
     return load_model(path)
+
+
+@functools.lru_cache(maxsize=1)  # one for all pages
+def _digest(settings: Settings) -> str:
+    return settings.digest()
 
 
 @functools.lru_cache(maxsize=1024)  # a PDF is hashed once, not once a page
