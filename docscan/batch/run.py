@@ -7,7 +7,7 @@ Pages in = read + blank + failed (+ left, where only failed pages were asked for
 import itertools
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from docscan.batch.report import Tally, facts_of, reported, words
 from docscan.batch.worker import Job, read_source
 from docscan.errors import NothingToReadError, OutputError, SettingsError
 from docscan.files.results import DRAFT_SUFFIX, CsvFormat, page_csv, write_failures, write_numbers
-from docscan.files.scans import ScanOptions, find_pages
+from docscan.files.scans import FoundPage, ScanOptions, find_pages
 from docscan.files.spreadsheet import write_workbook
 from docscan.files.store import NAME as STORE_NAME
 from docscan.files.store import Counts, PageEntry, State, Store, open_store
@@ -124,7 +124,7 @@ class Batch:
                 f"{self.out / STORE_NAME} holds {counts.found} of the {len(self.plan.entries)} pages of this run: "
                 "another program has changed it. The same command reads what is missing."
             )
-        form = _form(self.options.csv)
+        form = form_of(self.options.csv)
         self._restore_page_csvs(rewrite=self.store.meta("csv_format") != form)
         stale = self.store.meta("results") != f"{form} {__version__}"
         if stale or not all((self.out / name).is_file() for name in RESULTS):
@@ -158,7 +158,7 @@ class Batch:
             numbers = outcome.result.numbers
             write_numbers(path, ((source.name, source.page, number) for number in numbers), self.options.csv)
         else:
-            _remove(path)
+            remove(path)
         self.store.record(outcome, self.job.key_for(source), time.time())
         self.tally.add(outcome, time.perf_counter() - started)
 
@@ -201,16 +201,16 @@ def open_batch(
     Raises ModelError, NothingToReadError, OutputInUseError or OutputError before anything in `out` has changed.
     """
     options = options or RunOptions()
-    job = _job(settings or Settings(), options)
+    job = job_for(settings or Settings(), options)
     found = _find(scans, options)
     with working_folder(out) as folder, held(folder):
         if options.mode == "force":
             _empty(folder)
         with open_store(folder, create=True) as store:
-            plan = _plan(found, store, job, options)
-            _begin(folder, store, plan, _form(options.csv))
+            plan = plan_pages(found, _known(store), job, options)
+            begin(folder, store, plan, form_of(options.csv))
             tally = Tally({(entry.source, entry.page): entry.state for entry in plan.entries})
-            facts = facts_of(scans, [Path(job.model), SHIPPED_STRINGS], job.settings, options)
+            facts = facts_of(scans, models_of(job), job.settings, options)
             with reported(folder, tally, facts):
                 yield Batch(folder, store, job, options, plan, tally)
 
@@ -220,13 +220,13 @@ def plan_batch(
 ) -> Plan:
     """What a run would read, without touching `out`."""
     options = options or RunOptions()
-    job = _job(settings or Settings(), options)
+    job = job_for(settings or Settings(), options)
     found = _find(scans, options)
     with readable_folder(out) as folder:
         if options.mode == "force" or not (folder / STORE_NAME).is_file():
-            return _plan(found, None, job, options)
+            return plan_pages(found, {}, job, options)
         with open_store(folder) as store:
-            return _plan(found, store, job, options)
+            return plan_pages(found, _known(store), job, options)
 
 
 def usable_cores() -> int:
@@ -236,26 +236,41 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _job(settings: Settings, options: RunOptions) -> Job:
+def job_for(settings: Settings, options: RunOptions) -> Job:
+    """What the pages have in common. Raises ModelError."""
     model = load_model(options.model)  # its contract is checked here, once, before the first page
     return Job(settings, options.scans, str(options.model), model.sha256, options.checksum)
 
 
+def models_of(job: Job) -> list[Path]:
+    """The files of the models a job reads with."""
+    return [Path(job.model), SHIPPED_STRINGS]
+
+
 def _find(scans: Sequence[str | Path], options: RunOptions) -> dict[tuple[str, int], PageSource | PageOutcome]:
     """The pages of the scans by name and page, in order."""
-    found: dict[tuple[str, int], PageSource | PageOutcome] = {}
-    for item in find_pages(scans, options.scans, partial(look_locally, limits=options.pool_limits)):
-        source = item if isinstance(item, PageSource) else item[0]
-        found[source.name, source.page] = source if isinstance(item, PageSource) else PageOutcome(source, item[1])
+    found = by_name(find_pages(scans, options.scans, partial(look_locally, limits=options.pool_limits)))
     if not found:
         raise NothingToReadError("none of the scans has any of the pages wanted")
     return found
 
 
-def _plan(
-    found: Mapping[tuple[str, int], PageSource | PageOutcome], store: Store | None, job: Job, options: RunOptions
+def by_name(pages: Iterable[FoundPage]) -> dict[tuple[str, int], PageSource | PageOutcome]:
+    """Pages by the name and page of their source, in their order; those at fault as their outcome."""
+    found: dict[tuple[str, int], PageSource | PageOutcome] = {}
+    for item in pages:
+        source = item if isinstance(item, PageSource) else item[0]
+        found[source.name, source.page] = source if isinstance(item, PageSource) else PageOutcome(source, item[1])
+    return found
+
+
+def plan_pages(
+    found: Mapping[tuple[str, int], PageSource | PageOutcome],
+    known: Mapping[tuple[str, int], PageEntry],
+    job: Job,
+    options: RunOptions,
 ) -> Plan:
-    known = {} if store is None else _known(store)
+    """Which of the pages found are to be read, where `known` is what the database has of them."""
     entries, pending, broken = [], [], []
     for (name, page), item in found.items():
         source = item.source if isinstance(item, PageOutcome) else item
@@ -266,10 +281,14 @@ def _plan(
         elif wanted:
             pending.append(source)
         state: State = "found" if before is None or (wanted and before.state != "failed") else before.state
-        path = source.path.encode(errors="backslashreplace").decode()  # a path may hold bytes that are no text
         csv = page_csv(source).as_posix()
-        entries.append(PageEntry(name, page, path, csv, state, "" if before is None else before.key))
+        entries.append(PageEntry(name, page, path_as_text(source), csv, state, "" if before is None else before.key))
     return Plan(tuple(entries), tuple(pending), tuple(broken))
+
+
+def path_as_text(source: PageSource) -> str:
+    """A path may hold bytes that are no text."""
+    return source.path.encode(errors="backslashreplace").decode()
 
 
 def _known(store: Store) -> dict[tuple[str, int], PageEntry]:
@@ -285,7 +304,7 @@ def _is_pending(before: PageEntry | None, job: Job, source: PageSource, options:
     return before.key != job.key_for(source)
 
 
-def _begin(out: Path, store: Store, plan: Plan, form: str) -> None:
+def begin(out: Path, store: Store, plan: Plan, form: str) -> None:
     """Make the plan's pages the database's inputs, and clear away what is no longer one of them."""
     if store.meta("csv_format") != form:
         store.set_meta(csv_format="several" if store.meta("csv_format") else form)
@@ -293,14 +312,14 @@ def _begin(out: Path, store: Store, plan: Plan, form: str) -> None:
     for folder, _, names in os.walk(out / "pages"):
         for name in names:
             if name.startswith(".") and name.endswith(DRAFT_SUFFIX):  # of a run that was killed
-                _remove(Path(folder, name))
+                remove(Path(folder, name))
     if list(store.entries()) == list(plan.entries):
         return
     kept = {entry.csv for entry in plan.entries}
     gone = [entry.csv for entry in store.entries() if entry.csv not in kept]
     store.replace_inputs(plan.entries)
     for csv in gone:
-        _remove(out / csv)
+        remove(out / csv)
 
 
 def _empty(out: Path) -> None:
@@ -312,20 +331,22 @@ def _empty(out: Path) -> None:
         *(out / "pages").rglob("*.csv"),
         *(out / name for name in (*RESULTS, REPORT_NAME, f"{STORE_NAME}-journal", STORE_NAME)),
     ):
-        _remove(path)
+        remove(path)
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # not empty
             folder.rmdir()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file that may not be there. Raises OutputError in words."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be replaced ({error.strerror}); is it open elsewhere?") from error
 
 
-def _form(csv: CsvFormat) -> str:
+def form_of(csv: CsvFormat) -> str:
+    """What the database remembers of how CSVs were written."""
     return f"{csv.encoding} {csv.delimiter!r}"
 
 

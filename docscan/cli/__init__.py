@@ -15,6 +15,7 @@ from docscan.cli.evaluate import evaluate
 from docscan.cli.exit_codes import ExitCode
 from docscan.cli.run import run
 from docscan.cli.status import status
+from docscan.cli.watch import watch
 from docscan.errors import (
     DocscanError,
     EngineError,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _command in (run, status, digit, evaluate, doctor):
+for _command in (run, watch, status, digit, evaluate, doctor):
     app.command()(_command)
 
 _CODES: tuple[tuple[type[DocscanError], ExitCode], ...] = (

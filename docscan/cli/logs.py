@@ -68,13 +68,14 @@ def log_page(outcome: "PageOutcome") -> None:
     LOG.info(f"{where}: {found}, {took}", extra={"page": fields})
 
 
-def speaker(*, quiet: bool) -> Say:
-    """What logs a line and, unless `quiet`, prints it on stderr."""
+def speaker(*, quiet: bool, timed: bool = False) -> Say:
+    """What logs a line and, unless `quiet`, prints it on stderr, where `timed` with the time before it."""
 
     def say(line: str) -> None:
         LOG.info(printable(line))
         if not quiet:
-            typer.echo(printable(line), err=True)
+            now = f"{datetime.now():%Y-%m-%d %H:%M:%S} " if timed else ""
+            typer.echo(f"{now}{printable(line)}", err=True)
 
     return say
 

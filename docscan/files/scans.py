@@ -100,7 +100,7 @@ class _File:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        return tuple(_natural(part) for part in self._parts), self._parts
+        return _order(self._parts)
 
     @property
     def _parts(self) -> tuple[str, ...]:
@@ -379,6 +379,15 @@ def _status(path: Path) -> os.stat_result:
     if not stat.S_ISREG(status.st_mode):
         raise PageError("not a file but a device or pipe")
     return status
+
+
+def natural_order(name: str) -> tuple[Any, ...]:
+    """A sort key for the names of scans: the order in which a folder's are found."""
+    return _order(PurePosixPath(name).parts)
+
+
+def _order(parts: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(_natural(part) for part in parts), parts
 
 
 @functools.lru_cache(maxsize=10_000)  # the parts of folders come again with each of their files

@@ -131,6 +131,14 @@ class Store:
         """The pages read once and not among the inputs of the last run."""
         return self._entries("WHERE ordinal IS NULL ORDER BY id")
 
+    def entries_of(self, source: str) -> Iterator[PageEntry]:
+        """All pages known of a scan, those set aside among them."""
+        return self._entries("WHERE source = ? ORDER BY page", source)
+
+    def entries_unread(self) -> Iterator[PageEntry]:
+        """The inputs that failed, or are still to be read."""
+        return self._entries("WHERE ordinal IS NOT NULL AND state IN ('found', 'failed') ORDER BY ordinal")
+
     def replace_inputs(self, entries: Sequence[PageEntry]) -> None:
         """Make `entries` the inputs, in this order and these states; every other page is set aside."""
         with self._transaction():
@@ -145,6 +153,33 @@ class Store:
                 ),
             )
             self.set_meta(results="stale")
+
+    def add_inputs(self, entries: Sequence[PageEntry]) -> None:
+        """Make `entries` inputs as well, in these states, after the others; those that are keep their place."""
+        with self._transaction():
+            (place,) = self.connection.execute("SELECT coalesce(max(ordinal), -1) + 1 FROM pages").fetchone()
+            changed = self.connection.executemany(
+                "INSERT INTO pages (source, page, path, csv, ordinal, state) VALUES (?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (source, page) DO UPDATE SET path = excluded.path, csv = excluded.csv, "
+                "ordinal = coalesce(ordinal, excluded.ordinal), state = excluded.state "
+                "WHERE ordinal IS NULL OR (state, path, csv) != (excluded.state, excluded.path, excluded.csv)",
+                (
+                    (entry.source, entry.page, entry.path, entry.csv, ordinal, entry.state)
+                    for ordinal, entry in enumerate(entries, place)
+                ),
+            ).rowcount
+            if changed:
+                self.set_meta(results="stale")
+
+    def set_aside(self, entries: Sequence[PageEntry]) -> None:
+        """Make these pages inputs no longer."""
+        with self._transaction():
+            changed = self.connection.executemany(
+                "UPDATE pages SET ordinal = NULL WHERE source = ? AND page = ? AND ordinal IS NOT NULL",
+                ((entry.source, entry.page) for entry in entries),
+            ).rowcount
+            if changed > 0:
+                self.set_meta(results="stale")
 
     def record(self, outcome: PageOutcome, key: str, finished: float) -> None:
         """Replace what is known of a page by `outcome`, made from what `key` hashes, at `finished` (since 1970).
@@ -206,8 +241,8 @@ class Store:
         ).fetchone()
         return count, last
 
-    def _entries(self, where: str) -> Iterator[PageEntry]:
-        for row in self.connection.execute(f"SELECT source, page, path, csv, state, key FROM pages {where}"):
+    def _entries(self, where: str, *values: str) -> Iterator[PageEntry]:
+        for row in self.connection.execute(f"SELECT source, page, path, csv, state, key FROM pages {where}", values):
             yield PageEntry(*row)
 
     def _numbers(self, where: str, values: tuple[str | int, ...]) -> Iterator[tuple[str, int, Number]]:

@@ -25,7 +25,7 @@ def options() -> Iterator[Any]:
 
 
 def test_the_commands_are_those_that_work() -> None:
-    assert list(COMMANDS) == ["run", "status", "digit", "evaluate", "doctor"]
+    assert list(COMMANDS) == ["run", "watch", "status", "digit", "evaluate", "doctor"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
