@@ -5,6 +5,10 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
+
+from docscan.reading import read_page
+
 
 def double(number: int) -> int:
     return 2 * number
@@ -12,6 +16,15 @@ def double(number: int) -> int:
 
 def process_of(_task: int) -> int:
     return os.getpid()
+
+
+def busy_threads(page: str) -> int:
+    """How many threads had something to do while a page was read."""
+    before = {thread.id: thread.user_time for thread in psutil.Process().threads()}
+    for _ in range(6):
+        read_page(page)
+    after = psutil.Process().threads()
+    return sum(thread.user_time - before.get(thread.id, 0.0) > 0.02 for thread in after)
 
 
 def end(number: int) -> int:

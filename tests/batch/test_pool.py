@@ -4,13 +4,16 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
-from tasks import EndsItsWorker, be_killed, double, end, process_of
+from tasks import EndsItsWorker, be_killed, busy_threads, double, end, process_of
 
 from docscan.batch.pool import Lost, PoolLimits, answers
 from docscan.errors import EngineError
 
+SEVEN = np.array([(0, 0), (36, 0), (14, 60)], np.int32)
 LIMITS = PoolLimits(workers=2, page_timeout_s=60)
 
 
@@ -36,6 +39,15 @@ def test_a_worker_is_replaced_after_its_share_of_tasks() -> None:
 def test_a_worker_that_is_killed_costs_its_task_only() -> None:
     lost = Lost("its worker process was killed; the machine may be out of memory")
     assert dict(answers(range(6), be_killed, LIMITS)) == {0: lost, 1: 1, 2: lost, 3: 3, 4: lost, 5: 5}
+
+
+def test_a_worker_reads_with_one_thread(tmp_path: Path) -> None:
+    page = np.full((3500, 2500), 255, np.uint8)
+    for top in range(50, 3400, 80):
+        for left in range(50, 2400, 60):
+            cv2.polylines(page, [SEVEN + np.array((left, top))], isClosed=False, color=0, thickness=5)
+    (tmp_path / "page.png").write_bytes(cv2.imencode(".png", page)[1].tobytes())
+    assert list(answers([str(tmp_path / "page.png")], busy_threads, LIMITS)) == [(str(tmp_path / "page.png"), 1)]
 
 
 def test_a_crash_is_told_with_its_exit_code() -> None:

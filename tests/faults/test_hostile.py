@@ -23,7 +23,7 @@ from docscan.files.scans import Contents, ScanOptions, find_pages, look_inside, 
 from docscan.files.store import open_store
 from docscan.records import Page, PageFailure, PageOutcome, PageSource
 
-LIMITS = RunOptions(jobs=2, page_timeout_s=5, max_memory_mib=1500)
+LIMITS = RunOptions(jobs=2, page_timeout_s=10, max_memory_mib=1500)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def read(scans: Path, options: RunOptions = LIMITS) -> dict[str, str]:
 def test_a_pdf_that_never_ends_is_given_up(scans: Path) -> None:
     (scans / "laughs.pdf").write_bytes(million_laughs())
     assert read(scans) in [
-        {"good.png": "", "laughs.pdf": "took longer than 5 s; raise --page-timeout to give it more"},
+        {"good.png": "", "laughs.pdf": "took longer than 10 s; raise --page-timeout to give it more"},
         {"good.png": "", "laughs.pdf": "needs more memory than 1,500 MiB; raise --max-memory, or lower --dpi"},
     ]
 
@@ -96,7 +96,7 @@ def test_a_million_specks_hold_nobody_up(scans: Path) -> None:
     Image.fromarray(gray).save(scans / "specks.png")
     started = time.monotonic()
     assert read(scans)["good.png"] == ""
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     with open_store(scans.parent / "out") as store:
         assert (store.counts().found, store.counts().left) == (2, 0)
 
