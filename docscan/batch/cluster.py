@@ -201,11 +201,10 @@ def read_on_worker(source: PageSource, order: _Order) -> PageOutcome | Lost:
     """Runs in a thread of a worker: has a process of its own read the page."""
     try:
         [(_, answer)] = work_off([source], _crew_of_this_thread(order))
-    except EngineError as error:  # no process can be started here: pages go elsewhere from now on
+    except EngineError as error:  # no process can be started here: the worker leaves, its pages go elsewhere
         worker = get_worker()
         _LOG.warning("%s reads no more: %s", worker.address, error)
-        resigning = worker.set_resources(**{order.resource: 0})
-        asyncio.run_coroutine_threadsafe(resigning, worker.loop.asyncio_loop).result()
+        asyncio.run_coroutine_threadsafe(worker.close_gracefully(), worker.loop.asyncio_loop)
         raise Reschedule from error
     return answer
 

@@ -5,10 +5,10 @@ Storage libraries raise what they like. Here it becomes StorageError, whose mess
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -116,11 +116,11 @@ def local_copy(source: PageSource) -> Iterator[Path]:
     if not is_url(source.path):
         yield Path(source.path)
         return
-    folder = _own_folder()
+    folder, own = _copies(), f"{os.getpid()}-"
     digest = hashlib.sha256(repr((source.path, source.size, source.mtime_ns)).encode()).hexdigest()[:16]
-    copy = folder / (digest + Path(source.path).suffix[:8])
+    copy = folder / (own + digest + Path(source.path).suffix[:8])
     if not copy.exists():
-        for other in folder.iterdir():
+        for other in folder.glob(f"{own}*"):
             other.unlink()
         _fetch(source, copy)
     yield copy
@@ -204,18 +204,17 @@ def _fetch(source: PageSource, copy: Path) -> None:
     draft.replace(copy)
 
 
-def _own_folder() -> Path:
-    """Where this process keeps its copy; what processes left that were killed is cleared away."""
-    shared = Path(tempfile.gettempdir(), f"docscan-{os.getuid() if hasattr(os, 'getuid') else 'scans'}")
-    own = shared / str(os.getpid())
-    if not own.is_dir():
-        own.mkdir(parents=True, exist_ok=True)
-        for other in shared.iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                is_old = time.time() - other.stat().st_mtime > _LEFT_BEHIND_S
-                if is_old and not psutil.pid_exists(int(other.name)):
-                    shutil.rmtree(other)
-    return own
+@functools.lru_cache(maxsize=1)
+def _copies() -> Path:
+    """Where processes keep their copies; what those left that were killed is cleared away, once in a process's life."""
+    folder = Path(tempfile.gettempdir(), f"docscan-{os.getuid() if hasattr(os, 'getuid') else 'scans'}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for copy in folder.iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            is_old = time.time() - copy.stat().st_mtime > _LEFT_BEHIND_S
+            if is_old and not psutil.pid_exists(int(copy.name.partition("-")[0])):
+                copy.unlink()
+    return folder
 
 
 def _store(url: str) -> tuple[Any, str]:

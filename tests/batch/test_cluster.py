@@ -30,6 +30,12 @@ HERE = Path(__file__).parent
 SAMPLES = HERE.parent.parent / "samples"
 REFUSED = "has joined and gets no page: docscan is 9.9"
 OTHER_VERSION = "import docscan; docscan.__version__ = '9.9'"
+NO_PROCESS = """
+from docscan.batch import pool
+def start(process):
+    raise OSError(11, "no room")
+pool._WorkerProcess.start = start
+"""
 DASK = "from dask.__main__ import main; main()"
 
 
@@ -254,6 +260,18 @@ def test_a_worker_that_does_not_see_the_scans_is_refused(workers: Cluster, tmp_p
     with distributed.Client(workers.address, set_as_default=False) as client:
         faults = set(client.run(cluster.welcome, demands).values())
     assert faults == {f"{scan}: {os.strerror(errno.ENOENT)}; mount the folder of the scans there, under the same path"}
+
+
+def test_a_worker_that_can_start_no_process_leaves_its_pages_to_others(workers: Cluster, tmp_path: Path) -> None:
+    sick = workers.start_worker("--no-nanny", before=NO_PROCESS)
+    wait_until(lambda: workers.count() == 3)
+    scans = write_scans(tmp_path / "scans", {f"p{index:03}.png": "who" for index in range(20)})
+    outcomes = list(scan_batch([scans], tmp_path / "out", options=options(workers), read=read_words))
+    assert [outcome for outcome in outcomes if not isinstance(outcome.result, PageResult)] == []
+    assert len(outcomes) == 20
+    log = workers.folder / f"{workers.processes.index(sick)}.log"
+    assert "reads no more: no worker process can be started (no room)" in log.read_text()
+    workers.stop(sick)
 
 
 def test_a_scheduler_nobody_answers_at_is_an_error_in_words(tmp_path: Path) -> None:

@@ -120,8 +120,10 @@ def test_a_copy_goes_with_its_page_and_a_books_with_the_next(bucket: Any, png: b
 
 def test_the_copy_of_a_process_that_was_killed_is_cleared_away(bucket: Any, png: bytes) -> None:
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    shared = next(Path(tempfile.gettempdir()).glob(f"docscan-{os.getuid() if hasattr(os, 'getuid') else 'scans'}"))
-    (left := shared / done.stdout.decode().strip()).mkdir()
+    user = os.getuid() if hasattr(os, "getuid") else "scans"
+    left = Path(tempfile.gettempdir(), f"docscan-{user}", f"{done.stdout.decode().strip()}-0123.pdf")
+    left.parent.mkdir(exist_ok=True)
+    left.touch()
     os.utime(left, (0, 0))
     code = (
         "import sys; from docscan.files.storage import local_copy, find_stored\n"
