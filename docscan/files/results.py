@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -79,7 +79,8 @@ def published(path: Path) -> Iterator[Path]:
             "The same command goes on from here."
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # the disk is gone: the first error is the one to hear of
+            draft.unlink(missing_ok=True)
 
 
 def page_csv(source: PageSource) -> PurePosixPath:

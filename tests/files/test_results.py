@@ -45,6 +45,18 @@ def test_an_encoding_that_is_none_is_refused(encoding: str) -> None:
         CsvFormat(encoding)
 
 
+def write_while_the_folder_goes(folder: Path) -> None:
+    with published(folder / "a.csv") as draft:
+        draft.write_text("half of it")
+        folder.rename(folder.with_name("gone"))
+        folder.write_text("in the way")
+
+
+def test_a_folder_that_goes_while_a_file_is_written_is_an_error_in_words(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_while_the_folder_goes(tmp_path / "pages")
+
+
 @pytest.mark.parametrize("delimiter", ["", ",,", "0", "a", '"', "\n", "."])
 def test_a_delimiter_that_could_be_data_is_refused(delimiter: str) -> None:
     with pytest.raises(SettingsError, match="delimiter"):
