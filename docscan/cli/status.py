@@ -44,7 +44,7 @@ class _Progress:
     @property
     def pages_per_s(self) -> float:
         """0 where no page is finished."""
-        until = time.time() if self.holder else self.last
+        until = time.time() if self.holder and self.counts.left else self.last  # a watch may wait for hours
         return self.done / (until - self.started) if self.done and until > self.started else 0.0
 
     @property
