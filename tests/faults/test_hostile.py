@@ -102,9 +102,9 @@ def test_a_million_specks_hold_nobody_up(scans: Path) -> None:
 
 
 def test_a_pdf_is_read_to_its_page_10_000(tmp_path: Path) -> None:
-    kids = b" ".join(b"%d 0 R" % number for number in range(3, 100_003))
-    tree = b"<</Type/Pages/Kids[%s]/Count 100000/MediaBox[0 0 200 100]>>" % kids
-    pages = [b"<</Type/Page/Parent 2 0 R>>"] * 100_000
+    kids = b" ".join(b"%d 0 R" % number for number in range(3, 10_004))
+    tree = b"<</Type/Pages/Kids[%s]/Count 10001/MediaBox[0 0 200 100]>>" % kids
+    pages = [b"<</Type/Page/Parent 2 0 R>>"] * 10_001
     path = tmp_path / "thick.pdf"
     path.write_bytes(pdf(b"<</Type/Catalog/Pages 2 0 R>>", tree, *pages))
     expected = Contents(10_000, paged=True, failure="the file holds more than 10,000 pages; split it")
