@@ -109,9 +109,8 @@ def watch(
 
 
 def _check(folder: str | Path, out: str | Path) -> None:
-    trouble = _out_of_reach(folder)
-    if trouble:
-        raise NothingToReadError(f"{folder}: {trouble}; expected a folder to watch")
+    if not is_url(folder) and not Path(folder).is_dir():
+        raise NothingToReadError(f"{folder} is no folder that can be reached; expected the one the scans arrive in")
     if not is_url(folder) and not is_url(out) and os.path.realpath(folder) == os.path.realpath(out):
         raise SettingsError(f"{out} is the folder to watch; give another one for the results, such as {out}/results")
 

@@ -18,6 +18,7 @@ from page_readers import PNG, read_words
 
 from docscan.batch.mirror import Rhythm, cache_folder, readable_folder, working_folder
 from docscan.batch.run import RunOptions, open_batch, plan_batch, scan_batch
+from docscan.batch.watch import Notice, WatchOptions, watch
 from docscan.errors import OutputError, OutputInUseError
 from docscan.files.store import open_store
 from docscan.records import PageFailure, PageResult
@@ -61,6 +62,16 @@ def published(bucket: Any) -> dict[str, bytes]:
 
 def csvs(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*.csv")}
+
+
+def test_a_bucket_is_watched_into_another_place_of_it(bucket: Any) -> None:
+    page = (SAMPLES / REAL[0]).read_bytes()
+    watching = WatchOptions(interval_s=0.1, stable_for_s=0, once=True)
+    for name, expected in (("a.png", ["a.png"]), ("b.png", ["b.png"])):
+        bucket.put(f"scans/{name}", page)
+        told = watch(f"{bucket.url}/scans", f"{bucket.url}/out", watching, options=ONE_JOB)
+        assert [event.source.name for event in told if not isinstance(event, Notice)] == expected
+    assert sorted(published(bucket)) == ["failures.csv", "pages/a.png.csv", "pages/b.png.csv", "results.csv"]
 
 
 def test_scans_in_a_bucket_come_out_byte_for_byte_as_those_on_a_disk(bucket: Any, tmp_path: Path) -> None:

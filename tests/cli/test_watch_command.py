@@ -45,7 +45,7 @@ def test_watching_once_with_a_page_that_fails_is_3(docscan: Docscan, scans: Path
 
 def test_a_folder_that_is_not_there_is_4_and_the_folder_itself_as_output_2(docscan: Docscan, scans: Path) -> None:
     gone = docscan("watch", "nowhere", "-o", "out", "-q")
-    assert (gone.returncode, "nowhere: " in gone.stderr) == (ExitCode.NOTHING_TO_DO, True)
+    assert (gone.returncode, "nowhere is no folder" in gone.stderr) == (ExitCode.NOTHING_TO_DO, True)
     same = docscan("watch", scans, "-o", scans, "-q")
     assert (same.returncode, "is the folder to watch" in same.stderr) == (ExitCode.WRONG_USAGE, True)
 
