@@ -144,7 +144,7 @@ class _Staff:
             self._looking, self._looked = None, now
         if self.threads:
             self._had_some = now
-        elif now - self._had_some > self._engine.patience_s:
+        elif self._looking is None and now - self._had_some > self._engine.patience_s:
             raise EngineError(self._nobody())
 
     def _look(self) -> dict[str, str]:
