@@ -4,6 +4,7 @@ Each worker has a pipe of its own and shares nothing else, no lock, no queue, no
 others do not notice. (Pools whose workers share a pipe wait for the lock a killed one took with it; pebble's did.)
 """
 
+import logging
 import os
 import pickle
 import signal
@@ -310,7 +311,8 @@ def _serve(pipe: "Connection[Any, Any]") -> None:
 
 
 def _hush_libraries() -> None:
-    """Keep what libtiff and others print about damaged files off the terminal; Python's own stderr stays."""
+    """Keep what libtiff, Pillow and others say about damaged files off the terminal; Python's own stderr stays."""
+    logging.lastResort = None
     with suppress(OSError):  # there is no stderr: nobody is told anything
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
