@@ -17,7 +17,7 @@ from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.straighten import find_turns, on_scan, straighten, turned, turned_back
-from docscan.stages.strings import cut_strips
+from docscan.stages.strings import cut_strips, find_lone_strings
 from docscan.stages.words import leave_out_words
 
 
@@ -30,7 +30,8 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     probabilities = model.probabilities(normalise_all(glyphs.inks))
     about = Surroundings(unruled.rulings, components.low, components.runs)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
-    doubtful = find_doubtful(readings, about, settings.layout, settings.strings)
+    lone = find_lone_strings(unruled.ink, components.digit_height_px, settings.strings)
+    doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
     strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)

@@ -259,6 +259,10 @@ class LayoutSettings:
     max_low_digit: float = 0.55
     """What was read as a digit, but is thin, no higher than this share of its neighbour, and below the line or at
     the top, is a comma or an apostrophe."""
+    max_hanging: float = 0.8
+    """... or no higher than this share of the digits on both sides, half as wide at the most,"""
+    hanging_from: float = 0.4
+    """and begins this far down them: no 1 does."""
     may_slash: float = 1.05
     """What was read as a 1 may be a slash where it is this many times as high as the digits beside: one 1 in ten is."""
     min_slash: float = 1.2
@@ -273,6 +277,12 @@ class LayoutSettings:
     """and so many times as high as wide, is the line of a cell: a 1 that leans or has a flag is wider;"""
     frame_level: float = 0.15
     """unless it begins and ends where the others do, but for this share of a digit."""
+    may_be_frame: float = 3.3
+    """A 1 there at least this many times as high as wide is one where it begins or ends"""
+    frame_off: float = 0.35
+    """this far from where the others do, and may be one still elsewhere:"""
+    frame_doubt: float = 0.5
+    """the chance that it is none."""
     beside_unread: float = 0.25
     """The chance that a number is whole where ink beside it was not read: two digits run together, a blot, a sign."""
 
@@ -291,8 +301,12 @@ class StringSettings:
     """A piece higher than this is a drawing or a ruling."""
     min_height: float = 0.55
     """A string lower than this is a dash or a row of dots."""
+    max_lone: float = 3.5
+    """A picture no higher than this many of its string's heights holds one line: all of it is read as strings too."""
     beside_unread: float = 0.25
     """The chance that digits read alone are all there are, where ink among them was not read."""
+    left_out: float = 0.85
+    """... and where a string has all of them and more."""
     max_mark: float = 0.4
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
     reread_below: float = 0.9

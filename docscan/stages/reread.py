@@ -37,26 +37,42 @@ class Doubtful:
 
 
 def find_doubtful(
-    readings: tuple[Digit, ...], about: Surroundings, layout: LayoutSettings, settings: StringSettings
+    readings: tuple[Digit, ...],
+    about: Surroundings,
+    lone: NDArray[np.int32],
+    layout: LayoutSettings,
+    settings: StringSettings,
 ) -> Doubtful:
-    """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words."""
+    """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words.
+
+    Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
+    """
     own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
     boxes = np.concatenate([own, about.runs])
     is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
     is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
-    sure = np.ones(len(boxes))
-    sure[: len(own)] = [reading.confidence for reading in readings]
-    chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
-    order = np.lexsort((boxes[:, 0], chains))
-    chosen = [
-        part
-        for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
-        if (is_unread[part].any() or sure[part].prod() < settings.reread_below)
-        and not _is_word(is_unread[part], is_letter[part], settings)
-    ]
-    outer = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
+    order = np.argsort(boxes[:, 0], kind="stable")
+    if len(lone):
+        inside = [_lie_in(boxes, *(int(edge) for edge in box)) for box in lone]
+        # What no string holds is a crumb or the side of a cell: where the main string is believed, it goes.
+        inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= ~is_unread & ~np.any(inside, axis=0)
+        chosen = [order[own_string[order]] for own_string in inside]
+        outer = lone
+    else:
+        sure = np.ones(len(boxes))
+        sure[: len(own)] = [reading.confidence for reading in readings]
+        chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
+        order = order[np.argsort(chains[order], kind="stable")]
+        chosen = [
+            part
+            for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
+            if (is_unread[part].any() or sure[part].prod() < settings.reread_below)
+            and not _is_word(is_unread[part], is_letter[part], settings)
+        ]
+        ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
+        outer = np.array(ends, dtype=np.int32).reshape(-1, 4)
     return Doubtful(
-        np.array(outer, dtype=np.int32).reshape(-1, 4),
+        outer,
         tuple(part[part < len(own)] for part in chosen),
         np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
@@ -89,15 +105,16 @@ def settle(
 
     Two that agree make a surer reading, a rival as sure makes an unsure one: the odds of both are multiplied.
     """
-    settled: dict[int, Digit | None] = {}
-    taken: list[NDArray[np.int32]] = []
-    added: list[Digit] = []
+    settled: dict[int, Digit] = {}
+    believed: list[_Believed] = []
     columns = doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, strings
     for box, members, unread, letters, string in zip(*columns, strict=True):
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
         alone *= settings.beside_unread if unread else 1.0
+        if len(text) < len(string.text) and _is_within(text, string.text):
+            alone *= settings.left_out  # a stroke that went with a ruling is seen by the reader of strings alone
         beside_letter = settings.min_beside_letter if text else settings.min_no_digit
         least = beside_letter if letters else settings.min_probability
         if not string.text or (string.text != text and string.probability < least):
@@ -106,18 +123,59 @@ def settle(
             sure = _together(alone, string.probability) ** (1 / len(digits))
             settled |= {member: replace(readings[member], confidence=sure) for member in digits}
         elif string.probability > alone:
-            settled |= dict.fromkeys((int(member) for member in members), None)
-            taken.append(box)
-            added += _digits(string, box, _against(string.probability, alone))
+            believed.append(_Believed(string, box, members, _against(string.probability, alone)))
         else:
             sure = _against(alone, string.probability) / max(alone, 1e-9)
             settled |= {
                 member: replace(readings[member], confidence=readings[member].confidence * sure ** (1 / len(digits)))
                 for member in digits
             }
-    kept = (settled.get(row, reading) for row, reading in enumerate(readings))
-    rest = (*(reading for reading in kept if reading is not None), *added)
-    return Settled(rest, _without(about, np.array(taken, dtype=np.int32).reshape(-1, 4), settings))
+    believed = _read_once(believed)
+    middles = [
+        ((reading.box.left + reading.box.right) / 2, (reading.box.top + reading.box.bottom) / 2) for reading in readings
+    ]
+    gone = {int(member) for one in believed for member in one.members}
+    gone |= {row for row, middle in enumerate(middles) if any(one.covers(*middle) for one in believed)}
+    rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
+    rest += [digit for one in believed for digit in one.digits()]
+    taken = np.array([one.box for one in believed], dtype=np.int32).reshape(-1, 4)
+    return Settled(tuple(rest), _without(about, taken, settings))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Believed:
+    """A string that is believed against the digits read alone."""
+
+    string: StringReading
+    box: NDArray[np.int32]
+    """Of its chain."""
+    members: NDArray[np.intp]
+    probability: float
+
+    def covers(self, x: float, y: float) -> bool:
+        """Whether the string was read from the ink about a point: it may reach beyond its chain."""
+        left, right = self.string.columns[0][0], self.string.columns[-1][1]
+        return left <= x <= right and self.box[1] <= y <= self.box[3]
+
+    def digits(self) -> list[Digit]:
+        """Its digits."""
+        return _digits(self.string, self.box, self.probability)
+
+
+def _read_once(believed: Sequence[_Believed]) -> list[_Believed]:
+    """The strings without those whose ink a surer one was read from as well."""
+    kept: list[_Believed] = []
+    for one in sorted(believed, key=lambda one: -one.probability):
+        x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
+        if not any(other.covers(x, y) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _is_within(part: str, whole: str) -> bool:
+    """Whether `whole` gives `part` when digits are left out."""
+    left = iter(whole)
+    return all(digit in left for digit in part)
 
 
 def _without(about: Surroundings, strings: NDArray[np.int32], settings: StringSettings) -> Surroundings:

@@ -18,8 +18,9 @@ def row(texts, *, confidence=0.99, width=20):
     )
 
 
-def doubtful(readings, about=BARE):
-    return find_doubtful(readings, about, LayoutSettings(), StringSettings())
+def doubtful(readings, about=BARE, lone=()):
+    boxes = np.array(lone, np.int32).reshape(-1, 4)
+    return find_doubtful(readings, about, boxes, LayoutSettings(), StringSettings())
 
 
 def string(text, probability, *alternatives):
@@ -27,9 +28,9 @@ def string(text, probability, *alternatives):
     return StringReading(text, probability, tuple(Alternative(*other) for other in alternatives), columns)
 
 
-def settled(readings, reading, about=BARE):
+def settled(readings, reading, about=BARE, lone=()):
     """The text and the confidence of the one chain, read again as `reading`."""
-    found = doubtful(readings, about)
+    found = doubtful(readings, about, lone)
     assert len(found.boxes) == 1
     left = sorted(settle(readings, found, [reading], about, StringSettings()).readings, key=lambda one: one.box.left)
     return "".join(one.text or "?" for one in left), float(np.prod([one.confidence for one in left if one.text]))
@@ -108,3 +109,37 @@ def test_points_in_a_string_stay_and_pieces_of_its_digits_go():
     readings = row("?", width=40)
     left = settle(readings, doubtful(readings, about), [string("12", 0.9)], about, StringSettings())
     assert left.about.low.boxes.tolist() == [[20, 36, 24, 40]]
+
+
+def test_a_picture_of_one_line_is_read_again_however_sure_its_digits_are():
+    found = doubtful(row("123"), lone=[[0, 10, 68, 40]])
+    assert found.boxes.tolist() == [[0, 10, 68, 40]]
+    assert [members.tolist() for members in found.members] == [[0, 1, 2]]
+
+
+def test_what_no_string_of_one_line_holds_goes_where_the_string_is_believed():
+    side = Digit("1", 0.97, Box(80, 0, 84, 50))
+    lone = [[0, 10, 44, 40]]
+    assert settled((*row("12", confidence=0.9), side), string("12", 0.95), lone=lone)[0] == "12"
+    assert settled((*row("12", confidence=0.99), side), string("12", 0.3), lone=lone)[0] == "121"
+
+
+def test_a_string_with_all_the_digits_and_one_more_is_believed_sooner():
+    assert settled(row("23"), string("123", 0.9), lone=[[0, 10, 44, 40]])[0] == "123"
+    assert settled(row("23"), string("73", 0.9), lone=[[0, 10, 44, 40]])[0] == "23"
+
+
+def test_ink_that_a_string_was_read_from_is_read_once():
+    # 17 was read from the chain of the 7 and from the 1 beside it, that a ruling sets apart.
+    one, seven, two = Digit("1", 0.9, Box(0, 10, 20, 40)), Digit("", 0.9, Box(60, 10, 90, 40)), row("1")[0]
+    found = doubtful((one, seven), lone=[[60, 10, 90, 40]])
+    reading = StringReading("17", 0.99, (), ((0.0, 22.0), (60.0, 90.0)))
+    left = settle((one, seven, two), found, [reading], BARE, StringSettings())
+    assert [digit.text for digit in left.readings] == ["1", "7"]
+
+
+def test_of_two_strings_from_the_same_ink_the_surer_is_believed():
+    found = doubtful(row("?", width=40), lone=[[0, 10, 40, 40], [4, 10, 44, 40]])
+    readings = [StringReading("17", 0.9, (), ((0.0, 20.0), (20.0, 44.0))), StringReading("7", 0.95, (), ((0.0, 44.0),))]
+    left = settle(row("?", width=40), found, readings, BARE, StringSettings())
+    assert [digit.text for digit in left.readings] == ["7"]

@@ -18,6 +18,7 @@ from docscan.stages.strings import (
     Strip,
     cut_strip,
     cut_strips,
+    find_lone_strings,
     find_strings,
     likely_texts,
     read_strips,
@@ -60,6 +61,21 @@ def test_specks_dashes_and_the_lines_of_a_cell_belong_to_no_string():
     speck, dash = (118, 50, 121, 53), (150, 44, 210, 48)
     sides = (3, 2, 5, 99), (0, 94, 299, 96)
     assert found(*digits, speck, dash, *sides) == [[100, 30, 135, 60]]
+
+
+def lone(*bars, shape):
+    return find_lone_strings(mask(page_with(*bars, shape=shape)), 30.0, StringSettings()).tolist()
+
+
+def test_a_picture_with_room_for_one_line_is_its_strings():
+    bars = (50, 20, 60, 50), (75, 22, 85, 51), (200, 20, 210, 50)
+    assert lone(*bars, shape=(100, 300)) == [[50, 20, 85, 51], [200, 20, 210, 50]]
+    assert lone(*bars, shape=(120, 300)) == []  # 31 px, their height, have room four times
+    assert lone(shape=(100, 300)) == []
+
+
+def test_a_page_is_not_looked_through_for_lone_strings():
+    assert lone((50, 20, 60, 50), shape=(100, 21_000)) == []
 
 
 def test_digits_whose_height_nobody_knows_are_found_all_the_same():
