@@ -1,6 +1,6 @@
 """Readings -> readings: what is left of the lines of a cell whose picture was cut out along them."""
 
-import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,16 +12,24 @@ def leave_out_frame(readings: tuple[Digit, ...], shape: tuple[int, ...], setting
     """The readings but for thin uprights hard by the left or right edge of a page of `shape` (H, W).
 
     They look like a 1, but no pen is as thin beside its height, and nobody writes off the paper. What is alone stays.
+    A 1 there that may be a pen's is in doubt: its neighbours and it are read again as a string.
     """
     if len(readings) < 2:
         return readings
     boxes = np.array([reading.box for reading in readings], dtype=np.int32)
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     from_edge = np.minimum(boxes[:, 0], shape[1] - boxes[:, 2])
-    is_thin = heights >= settings.frame_slenderness * widths
     is_one = np.array([reading.text in {"", "1"} for reading in readings])
+    by_edge = is_one & (from_edge <= settings.frame_zone * np.median(heights))
     # Written in a row with the rest, it begins and ends where they do.
     ends = np.abs(boxes[:, [1, 3]] - np.median(boxes[:, [1, 3]], axis=0)).max(axis=1)
-    in_row = ends <= settings.frame_level * np.median(heights)
-    is_frame = is_one & is_thin & ~in_row & (from_edge <= settings.frame_zone * np.median(heights))
-    return tuple(itertools.compress(readings, ~is_frame))
+    off_row = ends / np.median(heights)
+    by_edge &= off_row > settings.frame_level
+    may_be = by_edge & (heights >= settings.may_be_frame * widths)
+    is_frame = may_be & (off_row > settings.frame_off)
+    is_frame |= by_edge & (heights >= settings.frame_slenderness * widths)
+    return tuple(
+        replace(reading, confidence=reading.confidence * settings.frame_doubt) if doubt and reading.text else reading
+        for reading, gone, doubt in zip(readings, is_frame, may_be, strict=True)
+        if not gone
+    )

@@ -38,3 +38,12 @@ def test_a_one_with_a_flag_stays():
 
 def test_a_one_alone_stays():
     assert left_of(reading("1", 95, 2, 98, 40)) == ["1"]
+
+
+def test_a_short_piece_of_a_cells_side_goes_however_thick():
+    assert left_of(SEVEN, NINE, reading("1", 88, 38, 97, 70)) == ["7", "9"]
+
+
+def test_a_one_that_may_be_a_cells_side_is_in_doubt():
+    [_, _, one] = leave_out_frame((SEVEN, NINE, reading("1", 88, 26, 97, 58)), PAGE, LayoutSettings())
+    assert (one.text, one.confidence) == ("1", 0.45)
