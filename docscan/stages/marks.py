@@ -123,17 +123,28 @@ def low_digits(boxes: NDArray[np.int32], settings: LayoutSettings) -> NDArray[np
     low = np.zeros(len(boxes), dtype=np.bool_)
     heights, widths = boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]
     usual = np.median(heights) if len(boxes) else 0
-    for digit in np.flatnonzero(heights < settings.max_low_digit * usual):
+    for digit in np.flatnonzero(heights < max(settings.max_low_digit, settings.max_hanging) * usual):
         own, height, width = boxes[digit], heights[digit], widths[digit]
         space = np.maximum(boxes[:, 0] - own[2], own[0] - boxes[:, 2])
         level = (own[3] > boxes[:, 1]) & (own[1] < boxes[:, 3] + settings.comma_drop * heights)
-        near = boxes[level & (space <= settings.mark_reach * heights) & (height <= settings.max_low_digit * heights)]
+        is_near = level & (space <= settings.mark_reach * heights)
+        near = boxes[is_near & (height <= settings.max_low_digit * heights)]
         unit = near[:, 3] - near[:, 1]
         off_line = (own[3] - near[:, 3] >= settings.comma_drop / 2 * unit) | (own[3] - near[:, 1] <= unit / 2)
         thin = (width <= settings.max_low_digit / 2 * unit) & off_line
         flat = (width >= settings.min_flatness * height) & (height <= settings.max_dash * unit)
-        low[digit] = bool((thin | flat).any())
+        higher = boxes[is_near & (height <= settings.max_hanging * heights)]
+        low[digit] = bool((thin | flat).any()) or _hangs(own, higher, settings)
     return low
+
+
+def _hangs(own: NDArray[np.int32], near: NDArray[np.int32], settings: LayoutSettings) -> bool:
+    """Whether a slender box hangs under the line between two of the higher boxes (N, 4) near it: a long comma."""
+    unit = near[:, 3] - near[:, 1]
+    below = (own[1] >= near[:, 1] + settings.hanging_from * unit) & (own[3] >= near[:, 3] + settings.comma_drop * unit)
+    below &= own[2] - own[0] <= settings.max_hanging / 2 * unit
+    is_left = near[:, 0] + near[:, 2] < own[0] + own[2]
+    return bool((below & is_left).any() and (below & ~is_left).any())
 
 
 def write_number(

@@ -96,6 +96,14 @@ def test_where_dirt_is_as_large_as_a_point_there_are_no_points():
     assert texts("125", POINT, *dirt) == ["125"]
 
 
+def test_a_long_comma_read_as_a_1_hangs_under_the_line_and_a_low_1_stands_on_it():
+    one, two = digits("12")
+    for bottom, text in ((60, "1,2"), (44, "112")):
+        mark = Digit("1", 0.9, Box(28, bottom - 28, 36, bottom))
+        [number] = arrange_numbers((one, mark, two), surroundings([]), LayoutSettings(), least_confidence=0.9)
+        assert number.text == text
+
+
 def test_a_large_comma_read_as_a_1_is_a_comma():
     one, two = digits("12")
     comma = Digit("1", 0.9, Box(28, 32, 35, 52))
