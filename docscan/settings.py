@@ -212,6 +212,8 @@ class LayoutSettings:
     """and share at least this part of the lower one's height: a comma does."""
     min_set_off: float = 0.9
     """The last word of a text is no part of it after a space at least this wide: a number behind its label."""
+    max_unread_number: float = 0.34
+    """if no more than this share of it is no digit."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_text_digits: float = 0.67

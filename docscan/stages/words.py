@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Digit, LowInk, Surroundings
 from docscan.settings import LayoutSettings
-from docscan.stages.chains import Reach, next_boxes, next_digits
+from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.grouping import group, neighbour_pairs
 
 
@@ -52,22 +52,29 @@ def _in_text(
     texts = group(len(boxes), next_boxes(boxes, about.rulings, reach))
     digits, members = np.bincount(texts, weights=is_digit), np.bincount(texts)
     is_text = (members - digits >= settings.min_letters) & (digits < settings.max_text_digits * members)
-    in_text = is_text[texts] & ~_set_off(boxes, words, texts, settings)
+    in_text = is_text[texts] & ~_set_off(boxes, is_digit, words, texts, settings)
     # Its points, commas and the dots of its i are too low to be among its letters.
     heights = boxes[:, 3] - boxes[:, 1]
     one, other = neighbour_pairs(boxes, np.full(len(boxes), settings.max_space / 2 * np.median(heights)))
     large = np.where(heights[one] > heights[other], one, other)
     small = one + other - large
-    level = np.abs(boxes[small][:, [1, 3]] - boxes[large][:, [1, 3]]).min(axis=1) <= heights[large] / 2
+    level = shared_rows(boxes[small], boxes[large]) >= -heights[large] / 2
     marks = in_text[large] & level & (heights[small] <= settings.max_low_digit * heights[large])
     in_text[small[marks]] = True
     return in_text
 
 
 def _set_off(
-    boxes: NDArray[np.int32], words: NDArray[np.intp], texts: NDArray[np.intp], settings: LayoutSettings
+    boxes: NDArray[np.int32],
+    is_digit: NDArray[np.bool_],
+    words: NDArray[np.intp],
+    texts: NDArray[np.intp],
+    settings: LayoutSettings,
 ) -> NDArray[np.bool_]:
-    """Which boxes (N, 4) are of the last word of a text, after a wide space: what was written after a label."""
+    """Which boxes (N, 4) are of the last word of a text, after a wide space: what was written after a label.
+
+    It is a number, as far as it was read.
+    """
     order = np.lexsort((boxes[:, 2], texts))
     last = order[np.diff(texts[order], append=-1) != 0]
     is_last = words == words[last][texts]
@@ -75,8 +82,11 @@ def _set_off(
     np.maximum.at(ends, texts[~is_last], boxes[~is_last, 2])
     starts = np.full(len(last), np.iinfo(np.int32).max)
     np.minimum.at(starts, texts[is_last], boxes[is_last, 0])
-    heights = (boxes[:, 3] - boxes[:, 1])[last]
-    return np.asarray(is_last & (starts - ends >= settings.min_set_off * heights)[texts])
+    heights = boxes[:, 3] - boxes[:, 1]
+    apart = starts - ends >= settings.min_set_off * heights[last]
+    digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
+    apart &= (members - digits <= settings.max_unread_number * members)[words[last]]
+    return np.asarray(is_last & apart[texts])
 
 
 def _low_letters(low: LowInk, settings: LayoutSettings) -> NDArray[np.int32]:

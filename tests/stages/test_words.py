@@ -39,6 +39,9 @@ def text_of(readings):
         ("..... 806 ..1..", ""),  # there Bob smile
         ("......   42", "42"),  # Amount   42
         (".1. 42", "42"),  # two letters make no text
+        ("......  6.", ""),  # we shall   be
+        ("......  4212.", "4212"),  # Amount   4212 and a sign
+        ("......   42   .....", "42"),  # Amount   42   euros
     ],
 )
 def test_words_that_look_like_numbers_are_left_out_among_words(text, left):
@@ -53,6 +56,13 @@ def test_a_hand_much_larger_than_the_print_before_it_is_no_part_of_the_text():
 def test_points_and_commas_of_a_text_are_no_digits():
     comma = Digit("1", 0.9, Box(75, 30, 82, 50))
     assert text_of(kept(*signs("..."), comma, *signs("....", left=140))) == ""
+
+
+def test_quotation_marks_at_the_top_of_a_text_are_no_digits():
+    quotes = [Digit("1", 0.9, Box(left, 0, left + 4, 14)) for left in (172, 180)]
+    low_letters = [Digit("", 0.9, Box(28 * place, 14, 28 * place + 20, 40)) for place in range(6)]
+    assert text_of(kept(*low_letters, *quotes)) == ""
+    assert text_of(kept(*quotes)) == "11"
 
 
 def test_low_letters_make_a_word():
