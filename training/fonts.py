@@ -111,12 +111,13 @@ def _draw(cache: Path) -> list[Glyph]:
     return [
         Glyph(DIGITS.find(character) if character in DIGITS else 10, ink, number % HELD_OUT == 0)
         for number, archive in enumerate(archives)
-        for face in _faces(archive)
+        for face in faces(archive)
         for character, ink in _characters(face)
     ]
 
 
-def _faces(archive: bytes) -> Iterator[ImageFont.FreeTypeFont]:
+def faces(archive: bytes) -> Iterator[ImageFont.FreeTypeFont]:
+    """The faces of a family's archive that are drawn."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         for style in STYLES:
             for name in members.getnames():
