@@ -5,16 +5,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from docscan.errors import PageError
+
+_MOST_PAIRS = 30_000_000  # a page of 2,000 digits has some 100,000; so many take a gigabyte
+
 
 def neighbours(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """For each box, the boxes that start at or right of its left edge and within `reach` of its right edge.
 
     boxes (N, 4) left, top, right, bottom; reach (N,) pixels. Yields (row, other rows in order of their left edges);
-    every pair within reach comes once.
+    every pair within reach comes once. Raises PageError on a page so crowded that nobody has written it.
     """
     order = np.argsort(boxes[:, 0], kind="stable")
-    lefts = boxes[order, 0]
-    ends = np.searchsorted(lefts, boxes[order, 2] + reach[order], side="right")
+    ends = _ends_of_reach(boxes, reach, order)
     for place, (row, end) in enumerate(zip(order, ends, strict=True)):
         yield int(row), order[place + 1 : end]
 
@@ -23,11 +26,22 @@ def neighbour_pairs(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> tu
     """The same as `neighbours`, all pairs at once: (P,) rows and (P,) the others, in the same order."""
     order = np.argsort(boxes[:, 0], kind="stable")
     places = np.arange(len(boxes))
-    ends = np.searchsorted(boxes[order, 0], boxes[order, 2] + reach[order], side="right")
+    ends = _ends_of_reach(boxes, reach, order)
     counts = np.maximum(ends - places - 1, 0)
     first = np.repeat(places, counts)
     second = np.arange(len(first)) - np.repeat(np.cumsum(counts) - counts, counts) + first + 1
     return order[first], order[second]
+
+
+def _ends_of_reach(boxes: NDArray[np.int32], reach: NDArray[np.floating], order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For each box in `order`, of their left edges, the place after the last that is within reach."""
+    ends = np.searchsorted(boxes[order, 0], boxes[order, 2] + reach[order], side="right")
+    if int(ends.sum()) - len(ends) * (len(ends) + 1) // 2 > _MOST_PAIRS:
+        raise PageError(
+            f"{len(boxes):,} pieces of ink crowd the page: noise, a halftone or a photograph, and no writing; "
+            "scan it again with less contrast, or leave it out"
+        )
+    return ends
 
 
 def group(count: int, links: list[tuple[int, int]]) -> NDArray[np.intp]:
