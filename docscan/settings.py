@@ -304,7 +304,11 @@ class StringSettings:
     min_height: float = 0.55
     """A string lower than this is a dash or a row of dots."""
     max_lone: float = 3.5
-    """A picture no higher than this many of its string's heights holds one line: all of it is read as strings too."""
+    """A picture no higher than this many of its string's heights holds one line: all of it is read as strings too,"""
+    lone_zone: float = 0.6
+    """but for what is no further than this from its left or right edge"""
+    lone_side: float = 0.5
+    """and no wider than this share of its own height: the side of a cell."""
     beside_unread: float = 0.25
     """The chance that digits read alone are all there are, where ink among them was not read."""
     left_out: float = 0.85

@@ -31,7 +31,7 @@ class Doubtful:
     members: tuple[NDArray[np.intp], ...]
     """The readings of each, left to right; ink that nobody tried to read is among none."""
     unread: NDArray[np.intp]
-    """(N,): pieces of each that are no digit or that nobody tried to read ..."""
+    """(N,): pieces of each that are no digit, that nobody tried to read, or that stand apart from its string ..."""
     letters: NDArray[np.intp]
     """(N,): ... and those of them that are higher than wide, as letters are."""
 
@@ -55,7 +55,9 @@ def find_doubtful(
     if len(lone):
         inside = [_lie_in(boxes, *(int(edge) for edge in box)) for box in lone]
         # What no string holds is a crumb or the side of a cell: where the main string is believed, it goes.
-        inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= ~is_unread & ~np.any(inside, axis=0)
+        outside = ~is_unread & ~np.any(inside, axis=0)
+        inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= outside
+        is_unread |= outside
         chosen = [order[own_string[order]] for own_string in inside]
         outer = lone
     else:

@@ -105,8 +105,13 @@ def find_lone_strings(ink: InkMask, digit_height_px: float, settings: StringSett
     if ink.ink.size > _LONE_PX:
         return np.zeros((0, 4), np.int32)
     strings = find_strings(ink, digit_height_px, settings)
-    heights = strings[:, 3] - strings[:, 1]
-    return strings if len(strings) and ink.ink.shape[0] <= settings.max_lone * heights.max() else strings[:0]
+    widths, heights = (strings[:, 2:] - strings[:, :2]).T
+    if not len(strings) or ink.ink.shape[0] > settings.max_lone * heights.max():
+        return strings[:0]
+    from_edge = np.minimum(strings[:, 0], ink.ink.shape[1] - strings[:, 2])
+    by_edge = (from_edge <= settings.lone_zone * heights.max()) & (widths <= settings.lone_side * heights)
+    by_edge[int(widths.argmax())] = False  # a 1 on its own
+    return np.asarray(strings[~by_edge], dtype=np.int32)
 
 
 def _could_be_written(boxes: NDArray[np.int32], unit: float, settings: StringSettings) -> NDArray[np.bool_]:

@@ -74,6 +74,13 @@ def test_a_picture_with_room_for_one_line_is_its_strings():
     assert lone(shape=(100, 300)) == []
 
 
+def test_the_side_of_a_cell_is_no_string_of_a_picture_of_one_line():
+    seven, nine, side = (120, 30, 130, 60), (145, 30, 155, 60), (285, 20, 290, 55)
+    assert lone(seven, nine, side, shape=(100, 300)) == [[120, 30, 155, 60]]
+    assert lone(seven, nine, (250, 20, 255, 55), shape=(100, 300)) == [[120, 30, 155, 60], [250, 20, 255, 55]]
+    assert lone(side, shape=(100, 300)) == [[285, 20, 290, 55]]
+
+
 def test_a_page_is_not_looked_through_for_lone_strings():
     assert lone((50, 20, 60, 50), shape=(100, 21_000)) == []
 
