@@ -16,7 +16,7 @@ from docscan.stages.layout import arrange_numbers
 from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
-from docscan.stages.straighten import find_turns, on_scan, straighten, turned, turned_back
+from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
 from docscan.stages.words import leave_out_words
 
@@ -39,6 +39,8 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     numbers = arrange_numbers(digits, about, settings.layout, least_confidence)
     turns = find_turns(glyphs, numbers, model, settings.straighten)
     if turns:  # the only second reading there is
-        return turned_back(read_page(turned(page, turns), model, settings.without_turns()), turns)
+        upright = read_page(turned(page, turns), model, settings.without_turns())
+        if reads_upright(upright.numbers, settings.straighten):
+            return turned_back(upright, turns)
     height, width = page.gray.shape
     return PageResult(on_scan(numbers, straight, page), width, height, blank=len(components) == 0)

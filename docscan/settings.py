@@ -79,7 +79,10 @@ class StraightenSettings:
     min_lead: float = 1.2
     """The turn with the most votes needs this many times those of the page as it is ..."""
     min_sure: float = 0.5
-    """... and this share of its candidates to be sure digits."""
+    """... and this share of its candidates to be sure digits;"""
+    min_upright: float = 0.4
+    """and once the page is read so, this share of its digits to stand in sure numbers: two in three at least on pages
+    of numbers, one in ten on print upside down."""
 
 
 @dataclass(frozen=True, slots=True)

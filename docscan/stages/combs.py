@@ -40,7 +40,7 @@ def comb_neighbours(boxes: NDArray[np.int32], rulings: Rulings, settings: Layout
     Boxes that stand a little apart, each for one digit of a postcode, are a comb too.
     """
     uprights = len(rulings.vertical)
-    if uprights < 3 or uprights * max(len(boxes), len(rulings.horizontal)) > _MOST_PAIRS:
+    if not len(boxes) or uprights < 3 or uprights * max(len(boxes), len(rulings.horizontal)) > _MOST_PAIRS:
         return []
     heights = (boxes[:, 3] - boxes[:, 1]).astype(np.float64)
     cells = _cells_at((boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2, rulings)

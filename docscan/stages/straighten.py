@@ -128,6 +128,13 @@ def find_turns(glyphs: Glyphs, numbers: Sequence[Number], model: DigitModel, set
     return best if votes[best] >= settings.min_lead * votes[0] and sure >= settings.min_sure else 0
 
 
+def reads_upright(numbers: Sequence[Number], settings: StraightenSettings) -> bool:
+    """Whether what was read once a page was turned bears it out: print upside down makes numbers, but no sure ones."""
+    sizes = np.array([len(number.digits) for number in numbers], dtype=np.intp)
+    sure = np.array([number.confidence > settings.sure for number in numbers], dtype=np.bool_)
+    return int(sizes[sure].sum()) >= settings.min_upright * int(sizes.sum())
+
+
 def _reads_well(numbers: Sequence[Number], candidates: int, settings: StraightenSettings) -> bool:
     """True where most digits are in sure numbers of two or more: turned digits stand below each other, one by one.
 

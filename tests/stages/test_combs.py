@@ -93,3 +93,7 @@ def test_a_flat_digit_does_not_break_its_comb():
     others = written("0123", top=110)
     ruled = rulings(grid(columns=2), grid(columns=4, top=100))
     assert texts([flat, last, *others], ruled) == ["52", "0123"]
+
+
+def test_a_form_nobody_has_filled_in_has_no_numbers():
+    assert texts([], rulings(grid(columns=5))) == []

@@ -10,7 +10,7 @@ from docscan.records import Box, Digit, Number, Page, PageResult
 from docscan.settings import BinariseSettings, Settings, StraightenSettings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import load_model
-from docscan.stages.straighten import find_skew, on_scan, straighten, turned, turned_back
+from docscan.stages.straighten import find_skew, on_scan, reads_upright, straighten, turned, turned_back
 from training.hand import Writer
 from training.layouts import Plan, Sheet
 from training.pages import KINDS, draw_page, hand_source
@@ -160,6 +160,12 @@ def test_a_skewed_page_reads_in_the_order_of_the_level_one():
     assert [(n.line, n.position, n.text) for n in skewed.numbers] == [
         (n.line, n.position, n.text) for n in level.numbers
     ]
+
+
+@pytest.mark.parametrize(("confidences", "is_upright"), [((), True), ((0.99, 0.5), True), ((0.99, 0.5, 0.5), False)])
+def test_a_turned_page_counts_where_its_digits_are_sure(confidences, is_upright):
+    numbers = [replace(a_number(Box(0, 0, 9, 9)), confidence=confidence) for confidence in confidences]
+    assert reads_upright(numbers, StraightenSettings()) == is_upright
 
 
 def test_quarter_turns_may_be_left_alone():
