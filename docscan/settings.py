@@ -311,7 +311,9 @@ class StringSettings:
     lone_zone: float = 0.6
     """but for what is no further than this from its left or right edge"""
     lone_side: float = 0.5
-    """and no wider than this share of its own height: the side of a cell."""
+    """and no wider than this share of its own height: the side of a cell;"""
+    lone_trust: float = 0.8
+    """and digits read alone are believed by this much less, for want of others to hold them against."""
     beside_unread: float = 0.25
     """The chance that digits read alone are all there are, where ink among them was not read."""
     left_out: float = 0.85

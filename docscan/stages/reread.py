@@ -34,6 +34,8 @@ class Doubtful:
     """(N,): pieces of each that are no digit, that nobody tried to read, or that stand apart from its string ..."""
     letters: NDArray[np.intp]
     """(N,): ... and those of them that are higher than wide, as letters are."""
+    trust: float = 1.0
+    """0..1: how far digits that were read alone are believed."""
 
 
 def find_doubtful(
@@ -78,6 +80,7 @@ def find_doubtful(
         tuple(part[part < len(own)] for part in chosen),
         np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
+        settings.lone_trust if len(lone) else 1.0,
     )
 
 
@@ -114,7 +117,7 @@ def settle(
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
-        alone *= settings.beside_unread if unread else 1.0
+        alone *= doubtful.trust * (settings.beside_unread if unread else 1.0)
         if len(text) < len(string.text) and _is_within(text, string.text):
             alone *= settings.left_out  # a stroke that went with a ruling is seen by the reader of strings alone
         beside_letter = settings.min_beside_letter if text else settings.min_no_digit
@@ -127,7 +130,8 @@ def settle(
         elif string.probability > alone:
             believed.append(_Believed(string, box, members, _against(string.probability, alone)))
         else:
-            sure = _against(alone, string.probability) / max(alone, 1e-9)
+            # A rival makes nobody surer than they were.
+            sure = min(1.0, _against(alone, string.probability) / max(alone, 1e-9))
             settled |= {
                 member: replace(readings[member], confidence=readings[member].confidence * sure ** (1 / len(digits)))
                 for member in digits

@@ -121,12 +121,19 @@ def test_what_no_string_of_one_line_holds_goes_where_the_string_is_believed():
     side = Digit("1", 0.97, Box(80, 0, 84, 50))
     lone = [[0, 10, 44, 40]]
     assert settled((*row("12", confidence=0.9), side), string("12", 0.95), lone=lone)[0] == "12"
-    assert settled((*row("12", confidence=0.99), side), string("12", 0.21), lone=lone)[0] == "121"
+    assert settled((*row("12", confidence=0.99), side), string("12", 0.2), lone=lone)[0] == "12"
+    assert settled((*row("12", confidence=0.99), side), string("12", 0.18), lone=lone)[0] == "121"
 
 
 def test_a_string_with_all_the_digits_and_one_more_is_believed_sooner():
-    assert settled(row("23"), string("123", 0.9), lone=[[0, 10, 44, 40]])[0] == "123"
-    assert settled(row("23"), string("73", 0.9), lone=[[0, 10, 44, 40]])[0] == "23"
+    assert settled(row("23"), string("123", 0.75), lone=[[0, 10, 44, 40]])[0] == "123"
+    assert settled(row("23"), string("73", 0.75), lone=[[0, 10, 44, 40]])[0] == "23"
+
+
+def test_a_rival_makes_no_reading_surer():
+    for unread in ("", "?"):
+        confidence = settled(row(f"12{unread}", width=30, confidence=0.9), string("72", 0.201))[1]
+        assert confidence == pytest.approx(0.81)
 
 
 def test_ink_that_a_string_was_read_from_is_read_once():
