@@ -117,7 +117,9 @@ def settle(
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
-        alone *= doubtful.trust * (settings.beside_unread if unread else 1.0)
+        alone *= settings.beside_unread if unread else 1.0
+        if not _is_within(string.text, text):  # digits that it does not see may be there all the same
+            alone *= doubtful.trust
         if len(text) < len(string.text) and _is_within(text, string.text):
             alone *= settings.left_out  # a stroke that went with a ruling is seen by the reader of strings alone
         beside_letter = settings.min_beside_letter if text else settings.min_no_digit

@@ -121,8 +121,8 @@ def test_what_no_string_of_one_line_holds_goes_where_the_string_is_believed():
     side = Digit("1", 0.97, Box(80, 0, 84, 50))
     lone = [[0, 10, 44, 40]]
     assert settled((*row("12", confidence=0.9), side), string("12", 0.95), lone=lone)[0] == "12"
-    assert settled((*row("12", confidence=0.99), side), string("12", 0.2), lone=lone)[0] == "12"
-    assert settled((*row("12", confidence=0.99), side), string("12", 0.18), lone=lone)[0] == "121"
+    assert settled((*row("12", confidence=0.99), side), string("12", 0.25), lone=lone)[0] == "12"
+    assert settled((*row("12", confidence=0.99), side), string("12", 0.22), lone=lone)[0] == "121"
 
 
 def test_a_string_with_all_the_digits_and_one_more_is_believed_sooner():
