@@ -35,7 +35,7 @@ def neighbour_pairs(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> tu
 
 def _ends_of_reach(boxes: NDArray[np.int32], reach: NDArray[np.floating], order: NDArray[np.intp]) -> NDArray[np.intp]:
     """For each box in `order`, of their left edges, the place after the last that is within reach."""
-    ends = np.searchsorted(boxes[order, 0], boxes[order, 2] + reach[order], side="right")
+    ends = np.asarray(np.searchsorted(boxes[order, 0], boxes[order, 2] + reach[order], side="right"), dtype=np.intp)
     if int(ends.sum()) - len(ends) * (len(ends) + 1) // 2 > _MOST_PAIRS:
         raise PageError(
             f"{len(boxes):,} pieces of ink crowd the page: noise, a halftone or a photograph, and no writing; "
