@@ -193,7 +193,8 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     squeeze = min(1.0, (LONGEST_PX - 3 * BESIDE_PX) / ((last - first) * scale))
     beside = round(BESIDE_PX / (scale * squeeze))
     first, last = max(0, first - beside), min(mask.shape[1], last + beside)
-    pixels = np.zeros((STRIP_PX, max(1, round((last - first) * scale * squeeze)), 2), np.uint8)
+    width = min(LONGEST_PX, max(1, round((last - first) * scale * squeeze)))
+    pixels = np.zeros((STRIP_PX, width, 2), np.uint8)
     for channel, plane in enumerate((np.clip(darkness * 255, 0, 255).astype(np.uint8), mask)):
         pixels[:, :, channel] = _scaled(plane[:, first:last], pixels.shape[1], middle, scale)
     return Strip(pixels, float(around.left + first), scale * squeeze)
