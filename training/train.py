@@ -35,14 +35,13 @@ BATCH = 256
 PEAK_RATE = 3e-3
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.04  # of all steps
-AVERAGED_SHARE = 0.1  # the weights shipped are the mean of those after each of the last chunks
+AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
-CHUNKS = 200  # of 32,768 crops: 6.6 million shown
+CHUNKS = 220  # of 32,768 crops: 7 million shown, 75 minutes on two cores that had other work as well
 PAGES = 2000
 VALIDATION_PAGES = 200
-SHARES = {"mnist": 0.46, "pages": 0.34, "others": 0.07, "cheques": 0.09, "small sets": 0.04}
+SHARES = {"mnist": 0.44, "pages": 0.37, "others": 0.06, "cheques": 0.09, "small sets": 0.04}
 OTHERS = ("drawn letters", "printed others")  # whole, for a page breaks an i in two
-CHEQUES = ("cheques", "spoiled cheques")
 SMALL = ("semeion", "optdigits", "printed photo")
 
 
@@ -93,10 +92,10 @@ def prepare(recipe: Recipe) -> tuple[Split, list[Pool], Digits]:
     validation_pages = max(2, VALIDATION_PAGES * recipe.pages // PAGES)
     judged = draw_pages(as_written(split.validation), validation_pages, 2, recipe.jobs)
     pools = [
-        Pool("mnist", split.mnist.train, SHARES["mnist"], Augmentation(elastic_px=1.0, page_share=0.25)),
+        Pool("mnist", split.mnist.train, SHARES["mnist"], Augmentation(page_share=0.25)),
         Pool("pages", pages, SHARES["pages"], Augmentation(page_share=0.3)),
     ]
-    for name, members in (("others", OTHERS), ("cheques", CHEQUES), ("small sets", SMALL)):
+    for name, members in (("others", OTHERS), ("cheques", ("cheques",)), ("small sets", SMALL)):
         stocks = [stock for stock in split.train if stock.name in members]
         if stocks:
             pools.append(Pool(name, direct(stocks), SHARES[name], Augmentation(page_share=0.4)))
