@@ -34,7 +34,7 @@ _RIVALS = 5  # texts whose chance is worked out, the best among them
 _WIDER = 1.2  # the second view: held-back cheques 0.898 -> 0.917 right, composed strings 0.775 -> 0.783
 _UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
 _STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
-_LONE_PX = 1 << 21  # no picture of one line has more pixels, and only a page takes long to look through
+_LONE_PX = 1 << 21  # no picture of one line has more pixels, nor is it upright; a page takes long to look through
 _SPECK = 0.25  # of the string's height: a piece smaller both ways says nothing of how high it is
 _BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the cell's lines there
 _REACH_PX = 0.7 * DIGIT_PX  # from a digit's middle to either side
@@ -102,7 +102,7 @@ def find_lone_strings(ink: InkMask, digit_height_px: float, settings: StringSett
 
     There what else may be seen is missing: how high digits are, whether an upright at the edge is a 1 or a cell's side.
     """
-    if ink.ink.size > _LONE_PX:
+    if ink.ink.size > _LONE_PX or ink.ink.shape[0] > ink.ink.shape[1]:
         return np.zeros((0, 4), np.int32)
     strings = find_strings(ink, digit_height_px, settings)
     widths, heights = (strings[:, 2:] - strings[:, :2]).T

@@ -83,6 +83,7 @@ def test_the_side_of_a_cell_is_no_string_of_a_picture_of_one_line():
 
 def test_a_page_is_not_looked_through_for_lone_strings():
     assert lone((50, 20, 60, 50), shape=(100, 21_000)) == []
+    assert lone((20, 20, 30, 50), (40, 20, 50, 50), shape=(100, 99)) == []
 
 
 def test_digits_whose_height_nobody_knows_are_found_all_the_same():
