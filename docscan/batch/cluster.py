@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from distributed import Client, KilledWorker, Reschedule, Worker, get_worker
@@ -34,6 +34,7 @@ from docscan.records import PageFailure, PageOutcome, PageSource
 from docscan.stages.classify import SHIPPED, load_model
 
 IN_FLIGHT_PER_THREAD = 3  # one is read, two wait beside it: fetching the next takes less time than reading one
+_CLIENT_STARTS = 3  # tries to begin with the scheduler, on a machine too busy to start a thread
 _TICK_S = 1.0
 _LOOK_S = 3.0  # how often workers that have joined are looked for,
 _LOOK_FIRST_S = 0.5  # ... where there is none yet
@@ -266,7 +267,7 @@ def _answers(
 @contextmanager
 def _connected(engine: DaskEngine) -> Iterator[Client]:
     try:
-        client = Client(engine.scheduler, timeout=engine.connect_s, set_as_default=False, name="docscan")
+        client = _client(engine)
     except (OSError, ValueError) as error:
         raise EngineError(
             f"{engine.scheduler}: no Dask scheduler answers there ({error}). Start one with: dask scheduler; it prints "
@@ -274,6 +275,14 @@ def _connected(engine: DaskEngine) -> Iterator[Client]:
         ) from error
     with client:
         yield client
+
+
+def _client(engine: DaskEngine) -> Client:
+    for _ in range(_CLIENT_STARTS - 1):
+        # distributed gives its own thread ten seconds to start, and on a machine that stands still for longer asserts.
+        with suppress(AssertionError):
+            return Client(engine.scheduler, timeout=engine.connect_s, set_as_default=False, name="docscan")
+    return Client(engine.scheduler, timeout=engine.connect_s, set_as_default=False, name="docscan")
 
 
 def _anywhere(job: Job) -> Job:
