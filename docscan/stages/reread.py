@@ -139,11 +139,8 @@ def settle(
                 for member in digits
             }
     believed = _read_once(believed)
-    middles = [
-        ((reading.box.left + reading.box.right) / 2, (reading.box.top + reading.box.bottom) / 2) for reading in readings
-    ]
     gone = {int(member) for one in believed for member in one.members}
-    gone |= {row for row, middle in enumerate(middles) if any(one.covers(*middle) for one in believed)}
+    gone |= {row for row, reading in enumerate(readings) if any(one.covers(reading.box) for one in believed)}
     rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
     rest += [digit for one in believed for digit in one.digits()]
     taken = np.array([one.box for one in believed], dtype=np.int32).reshape(-1, 4)
@@ -160,10 +157,11 @@ class _Believed:
     members: NDArray[np.intp]
     probability: float
 
-    def covers(self, x: float, y: float) -> bool:
-        """Whether the string was read from the ink about a point: it may reach beyond its chain."""
+    def covers(self, box: Sequence[int] | NDArray[np.int32]) -> bool:
+        """Whether the string was read from the ink in the middle of a box: it may reach beyond its chain."""
+        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
         left, right = self.string.columns[0][0], self.string.columns[-1][1]
-        return left <= x <= right and self.box[1] <= y <= self.box[3]
+        return bool(left <= x <= right and self.box[1] <= y <= self.box[3])
 
     def digits(self) -> list[Digit]:
         """Its digits."""
@@ -174,8 +172,7 @@ def _read_once(believed: Sequence[_Believed]) -> list[_Believed]:
     """The strings without those whose ink a surer one was read from as well."""
     kept: list[_Believed] = []
     for one in sorted(believed, key=lambda one: -one.probability):
-        x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
-        if not any(other.covers(x, y) for other in kept):
+        if not any(other.covers(one.box) for other in kept):
             kept.append(one)
     return kept
 
