@@ -2,12 +2,22 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from docscan.batch.worker import Job
 from docscan.records import Alternative, Box, Digit, Number, PageFailure, PageOutcome, PageResult, PageSource
 
 PNG = b"\x89PNG\r\n\x1a\n"  # enough to be taken for a scan while files are looked for
+
+
+def write_scans(folder: Path, words: Mapping[str, str]) -> Path:
+    """Scans by name below `folder`, made if need be, that say these words."""
+    for name, text in words.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(PNG + text.encode())
+    return folder
 
 
 def read_words(source: PageSource, job: Job) -> PageOutcome:

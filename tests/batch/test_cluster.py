@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_readers import PNG, read_words
+from page_readers import read_words, write_scans
 
 from docscan import __version__
 from docscan.batch.run import RunOptions, open_batch, scan_batch
@@ -114,13 +114,6 @@ def lone(tmp_path: Path) -> Iterator[Cluster]:
         yield made
     finally:
         made.stop()
-
-
-def write_scans(folder: Path, words: dict[str, str]) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, text in words.items():
-        (folder / name).write_bytes(PNG + text.encode())
-    return folder
 
 
 def options(cluster_: Cluster, **others: object) -> RunOptions:

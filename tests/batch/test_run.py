@@ -3,12 +3,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from page_readers import PNG, read_words
+from page_readers import read_words, write_scans
 
 from docscan.batch.engines import PageReader
 from docscan.batch.pool import PoolLimits
@@ -34,13 +34,6 @@ def scans(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
-
-
-def write_scans(folder: Path, words: Mapping[str, str]) -> None:
-    for name, text in words.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(PNG + text.encode())
 
 
 def read(scans: Path, out: Path, options: RunOptions = ONE_JOB, settings: Settings | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_readers import PNG, read_words
+from page_readers import read_words, write_scans
 
 from docscan.batch.mirror import Rhythm, cache_folder, readable_folder, working_folder
 from docscan.batch.run import RunOptions, open_batch, plan_batch, scan_batch
@@ -41,13 +41,6 @@ def this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
     return write_scans(tmp_path / "scans", {"a.png": "12 007", "b.png": "345", "blank.png": ""})
-
-
-def write_scans(folder: Path, words: dict[str, str]) -> Path:
-    folder.mkdir(exist_ok=True)
-    for name, text in words.items():
-        (folder / name).write_bytes(PNG + text.encode())
-    return folder
 
 
 def read(scans: Path, out: str | Path, options: RunOptions = ONE_JOB) -> list[str]:

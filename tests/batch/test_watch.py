@@ -1,11 +1,11 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from page_readers import PNG, read_words
+from page_readers import read_words, write_scans
 from PIL import Image
 
 from docscan.batch.run import RunOptions, open_batch, scan_batch
@@ -29,13 +29,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
-
-
-def write_scans(folder: Path, words: Mapping[str, str]) -> None:
-    for name, text in words.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(PNG + text.encode())
 
 
 def told(folder: Path, out: Path, watching: WatchOptions = ONCE) -> Iterator[str]:
