@@ -36,13 +36,45 @@ def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
 
 
 def label(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint16] | NDArray[np.int32], NDArray[np.int32]]:
-    """Number the connected pieces of (H, W) ink from 1: their labels, and OpenCV's statistics, row 0 the paper."""
+    """Number the connected pieces of (H, W) ink, 0 or 255, from 1: their labels, and OpenCV's statistics (N + 1, 5).
+
+    Row 0 of the statistics would be the paper's and is 0.
+    """
     try:
-        # 16-bit labels: 16 ms on an A4 page at 300 dpi, where 32-bit ones take 51.
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_16U)
+        # 16-bit labels: 5 ms on an A4 page at 300 dpi.
+        count, labels = cv2.connectedComponents(ink, connectivity=8, ltype=cv2.CV_16U)
     except cv2.error:  # more than 65,535 components: a very noisy page
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_32S)
-    return labels, stats
+        count, labels = cv2.connectedComponents(ink, connectivity=8, ltype=cv2.CV_32S)
+    return labels, _statistics(ink, labels, count)
+
+
+def _statistics(
+    ink: NDArray[np.uint8], labels: NDArray[np.uint16] | NDArray[np.int32], count: int
+) -> NDArray[np.int32]:
+    """Box and area (count, 5) of each label, from its level runs of ink.
+
+    OpenCV's own look at every pixel of the paper as well: 10 ms on an A4 page, where this takes 2.
+    """
+    height, width = ink.shape
+    changes = np.empty((height, width + 1), np.bool_)  # between a pixel and the one before it, paper on either side
+    np.not_equal(ink[:, 1:], ink[:, :-1], out=changes[:, 1:-1])
+    changes[:, 0], changes[:, -1] = ink[:, 0], ink[:, -1]
+    places = np.flatnonzero(changes)
+    starts, ends = places[::2], places[1::2]
+    rows = starts // (width + 1)
+    lefts, lengths = starts - rows * (width + 1), ends - starts
+    ids = labels.reshape(-1)[starts - rows]
+    left, right, top, bottom = np.full(count, width), *np.zeros((3, count), np.intp)
+    np.minimum.at(left, ids, lefts)
+    np.maximum.at(right, ids, lefts + lengths)
+    top[ids[::-1]] = rows[::-1]  # rows go down the page: the one written last stays
+    bottom[ids] = rows + 1
+    stats = np.zeros((count, 5), np.int32)
+    stats[:, cv2.CC_STAT_LEFT], stats[:, cv2.CC_STAT_TOP] = left, top
+    stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT] = right - left, bottom - top
+    stats[:, cv2.CC_STAT_AREA] = np.bincount(ids, lengths, count)
+    stats[0] = 0
+    return stats
 
 
 def digit_height(

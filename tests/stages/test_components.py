@@ -1,9 +1,10 @@
 import cv2
 import numpy as np
+import pytest
 
 from docscan.records import InkMask
 from docscan.settings import ComponentSettings
-from docscan.stages.components import find_components
+from docscan.stages.components import find_components, label
 
 
 def components_of(ink, dpi=None):
@@ -59,6 +60,17 @@ def test_more_than_65535_specks_are_labelled():
     ink = np.zeros((1100, 1100), np.uint8)
     ink[::4, ::4] = 255
     assert len(components_of(ink)) == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (30, 50), (300, 257)])
+@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.98, 1])
+def test_pieces_are_measured_as_opencv_does(shape, share):
+    ink = np.where(np.random.default_rng(5).random(shape) < share, 255, 0).astype(np.uint8)
+    labels, stats = label(ink)
+    _, expected_labels, expected, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    assert np.array_equal(labels, expected_labels)
+    assert (stats.dtype, stats[0].tolist()) == (np.int32, [0] * 5)
+    assert stats[1:].tolist() == expected[1:].tolist()
 
 
 def test_where_keeps_every_column_aligned():
