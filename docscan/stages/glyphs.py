@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Components, Glyphs
 from docscan.settings import ComponentSettings, GlyphSettings
-from docscan.stages.grouping import group, neighbours
+from docscan.stages.grouping import group, neighbour_pairs
 
 
 def cut_glyphs(components: Components, size: ComponentSettings, settings: GlyphSettings) -> Glyphs:
@@ -16,37 +16,33 @@ def cut_glyphs(components: Components, size: ComponentSettings, settings: GlyphS
     """
     groups = group(len(components), _stacked_pieces(components, settings))
     members: list[list[int]] = [[] for _ in range(int(groups.max(initial=-1)) + 1)]
-    for piece, number in enumerate(groups):
+    for piece, number in enumerate(groups.tolist()):
         members[number].append(piece)
-    boxes, inks = [], []
-    for pieces in members:
-        own = components.boxes[pieces]
-        box = np.concatenate([own[:, :2].min(axis=0), own[:, 2:].max(axis=0)])
-        if box[3] - box[1] < max(size.min_height_px, size.min_height * components.digit_height_px):
-            continue  # a dash, a dot, a bar that belongs to nothing
-        boxes.append(box)
-        inks.append(_ink_of(components, pieces, box))
-    return Glyphs(np.array(boxes, dtype=np.int32).reshape(-1, 4), tuple(inks))
+    boxes = components.boxes[[pieces[0] for pieces in members]]
+    np.minimum.at(boxes[:, :2], groups, components.boxes[:, :2])
+    np.maximum.at(boxes[:, 2:], groups, components.boxes[:, 2:])
+    # Lower is a dash, a dot, a bar that belongs to nothing.
+    high = boxes[:, 3] - boxes[:, 1] >= max(size.min_height_px, size.min_height * components.digit_height_px)
+    inks = [_ink_of(components, members[number], boxes[number]) for number in np.flatnonzero(high)]
+    return Glyphs(boxes[high], tuple(inks))
 
 
 def _stacked_pieces(components: Components, settings: GlyphSettings) -> list[tuple[int, int]]:
-    boxes, unit = components.boxes, components.digit_height_px
-    links = []
-    for piece, others in neighbours(boxes, np.zeros(len(boxes))):
-        left, top, right, bottom = boxes[piece]
-        lefts, tops, rights, bottoms = boxes[others].T
-        narrower = np.minimum(right - left, rights - lefts)
-        shared = np.minimum(right, rights) - np.maximum(left, lefts)
-        gap = np.maximum(top, tops) - np.minimum(bottom, bottoms)
-        together = np.maximum(bottom, bottoms) - np.minimum(top, tops)
-        stacked = (shared >= settings.join_overlap * narrower) & (gap <= settings.join_gap * unit)
-        one_digit = stacked & (together <= settings.join_height * unit)
-        links += [(piece, int(other)) for other in others[one_digit]]
-    return links
+    lefts, tops, rights, bottoms = components.boxes.T
+    one, other = neighbour_pairs(components.boxes, np.zeros(len(components)))
+    gap = np.maximum(tops[one], tops[other]) - np.minimum(bottoms[one], bottoms[other])
+    near = gap <= settings.join_gap * components.digit_height_px
+    one, other = one[near], other[near]
+    narrower = np.minimum(rights[one] - lefts[one], rights[other] - lefts[other])
+    shared = np.minimum(rights[one], rights[other]) - np.maximum(lefts[one], lefts[other])
+    together = np.maximum(bottoms[one], bottoms[other]) - np.minimum(tops[one], tops[other])
+    one_digit = shared >= settings.join_overlap * narrower
+    one_digit &= together <= settings.join_height * components.digit_height_px
+    return list(zip(one[one_digit].tolist(), other[one_digit].tolist(), strict=True))
 
 
 def _ink_of(components: Components, pieces: list[int], box: NDArray[np.int32]) -> NDArray[np.uint8]:
-    left, top, right, bottom = box
+    left, top, right, bottom = box.tolist()
     labels = components.labels[top:bottom, left:right]
     own = cv2.compare(labels, int(components.ids[pieces[0]]), cv2.CMP_EQ)
     for piece in pieces[1:]:
