@@ -22,31 +22,37 @@ def normalise(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     `ink` may be a mask (0 or 255) or hold gray strokes. An empty or inkless glyph gives an empty field.
     The shift to the centre of mass is whole pixels, as in MNIST, and never pushes ink out of the field.
     """
-    field = np.zeros((FIELD_PX, FIELD_PX), np.uint8)
-    if not ink.any():
-        return field
+    return np.asarray(normalise_all([ink])[0])
+
+
+def normalise_all(inks: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """N glyphs -> crops (N, 28, 28) uint8; no glyphs give an (0, 28, 28) array."""
+    shrunk = [_shrunk(ink) for ink in inks]
+    corners, crops = np.zeros((2, len(inks), FIELD_PX, FIELD_PX), np.uint8)
+    for corner, ink in zip(corners, shrunk, strict=True):
+        corner[: ink.shape[0], : ink.shape[1]] = ink
+    # Not cv2.moments: it reads an (n, 2) array as a contour, so a thin 1 would weigh nothing.
+    tops = _offsets(corners.sum(axis=2, dtype=np.int32), [ink.shape[0] for ink in shrunk])
+    lefts = _offsets(corners.sum(axis=1, dtype=np.int32), [ink.shape[1] for ink in shrunk])
+    for crop, ink, top, left in zip(crops, shrunk, tops, lefts, strict=True):
+        crop[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    return crops
+
+
+def _shrunk(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A glyph's ink at its size in the field."""
+    if not ink.size:
+        return np.zeros((0, 0), np.uint8)
     height, width = ink.shape
     scale = BOX_PX / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     # INTER_AREA averages: a 1 px stroke of a 600 dpi scan becomes faint gray instead of vanishing.
     shrunk = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    # Not cv2.moments: it reads an (n, 2) array as a contour, so a thin 1 would weigh nothing.
-    columns, rows = shrunk.sum(axis=0, dtype=np.float64), shrunk.sum(axis=1, dtype=np.float64)
-    left = _offset(columns)
-    top = _offset(rows)
-    field[top : top + shrunk.shape[0], left : left + shrunk.shape[1]] = shrunk
-    return field
+    return np.asarray(shrunk, dtype=np.uint8)
 
 
-def normalise_all(inks: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """N glyphs -> crops (N, 28, 28) uint8; no glyphs give an (0, 28, 28) array."""
-    crops = np.zeros((len(inks), FIELD_PX, FIELD_PX), np.uint8)
-    for crop, ink in zip(crops, inks, strict=True):
-        crop[:] = normalise(ink)
-    return crops
-
-
-def _offset(mass: NDArray[np.float64]) -> int:
-    """Where a profile (n,) of ink starts in the field, so that its centre of mass lands on CENTRE_PX."""
-    centre = float(np.dot(mass, np.arange(len(mass)))) / float(mass.sum() or 1.0)
-    return int(min(max(round(CENTRE_PX - centre), 0), FIELD_PX - len(mass)))
+def _offsets(profiles: NDArray[np.int32], sides: Sequence[int]) -> list[int]:
+    """Where each profile of ink (N, 28), `sides` long, starts in the field: its centre of mass lands on CENTRE_PX."""
+    centres = (profiles @ np.arange(FIELD_PX)) / np.maximum(profiles.sum(axis=1), 1)
+    latest = FIELD_PX - np.array(sides, dtype=np.intp)
+    return [int(offset) for offset in np.clip(np.rint(CENTRE_PX - centres), 0, latest)]

@@ -14,6 +14,11 @@ def test_no_glyphs_give_no_crops():
     assert normalise_all([]).shape == (0, 28, 28)
 
 
+def test_glyphs_of_all_shapes_together_are_as_each_alone():
+    glyphs = [np.tri(height, width, dtype=np.uint8) * 255 for height, width in [(40, 30), (3, 90), (90, 3), (0, 5)]]
+    assert np.array_equal(normalise_all(glyphs), [normalise(ink) for ink in glyphs])
+
+
 @pytest.mark.parametrize(("height", "width"), [(40, 40), (10, 10), (20, 20), (200, 120), (33, 57)])
 def test_the_longer_side_fills_20_px(height, width):
     rows, columns = np.nonzero(normalise(np.full((height, width), 255, np.uint8)))
