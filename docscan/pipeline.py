@@ -30,7 +30,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     probabilities = model.probabilities(normalise_all(glyphs.inks))
     about = Surroundings(unruled.rulings, components.low, components.runs)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
-    lone = find_lone_strings(unruled.ink, components.digit_height_px, settings.strings)
+    lone = find_lone_strings(components.pieces, components.digit_height_px, settings.strings)
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
     strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))
     readings, about = settle(readings, doubtful, strings, about, settings.strings)

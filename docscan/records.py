@@ -147,13 +147,33 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Components:
-    """Connected pieces of ink; every column has one row a component."""
+class Pieces:
+    """All of a page's ink, in connected pieces; every column has one row a piece."""
 
     labels: NDArray[np.uint16] | NDArray[np.int32]
-    """(H, W): the id of the component each pixel belongs to, 0 = paper."""
+    """(H, W): the number of the piece each pixel belongs to, from 1; 0 = paper."""
+    boxes: NDArray[np.int32]
+    """(N, 4): left, top, right, bottom; half-open, page pixels."""
+    areas: NDArray[np.int32]
+    """(N,): ink pixels."""
+
+    def __post_init__(self) -> None:
+        _check(self.boxes, "boxes", ndim=2, dtype=np.int32)
+        if len(self.boxes) != len(self.areas):
+            raise ValueError(f"columns differ: {len(self.boxes)} boxes, {len(self.areas)} areas")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Components:
+    """The pieces of ink that could be digits, or parts of one; every column has one row a component."""
+
+    pieces: Pieces
+    """They are among these."""
     ids: NDArray[np.int32]
-    """(N,): the value each component has in `labels`."""
+    """(N,): the value each component has in the pieces' labels."""
     boxes: NDArray[np.int32]
     """(N, 4): left, top, right, bottom; half-open, page pixels."""
     areas: NDArray[np.int32]
@@ -176,7 +196,7 @@ class Components:
     def where(self, keep: NDArray[np.bool_]) -> "Components":
         """The components for which `keep` (N,) is True; every column stays aligned."""
         columns = self.ids[keep], self.boxes[keep], self.areas[keep]
-        return Components(self.labels, *columns, self.digit_height_px, self.low, self.runs)
+        return Components(self.pieces, *columns, self.digit_height_px, self.low, self.runs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -146,8 +146,8 @@ def _cheque_digits(cheques: Sequence[Cheque]) -> Hands:
 def unruled_page(gray: NDArray[np.uint8], settings: Settings) -> tuple[InkMask, NDArray[np.int32]]:
     """A picture's ink without rulings, through docscan's stages, and the boxes (N, 4) of the strings on it."""
     unruled = remove_rulings(binarise(Page(gray), settings.binarise), settings.components, settings.rulings)
-    unit = find_components(unruled.ink, settings.components).digit_height_px
-    return unruled.ink, find_strings(unruled.ink, unit, settings.strings)
+    components = find_components(unruled.ink, settings.components)
+    return unruled.ink, find_strings(components.pieces, components.digit_height_px, settings.strings)
 
 
 def main_strip(gray: NDArray[np.uint8], settings: Settings) -> Strip:

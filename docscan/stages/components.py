@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Components, InkMask, LowInk
+from docscan.records import Components, InkMask, LowInk, Pieces
 from docscan.settings import ComponentSettings
 
 _MM_PER_INCH = 25.4
@@ -22,17 +22,22 @@ def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
     Pieces touch if they share an edge or a corner. How high a digit is comes from the pieces themselves, so nothing
     depends on the resolution; where it is known it only bounds the answer. A blank page has no components.
     """
-    labels, stats = label(ink.ink)
-    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]  # row 0 is the paper
-    boxes[:, 2:] += boxes[:, :2]
-    ids = np.arange(1, len(stats), dtype=np.int32)
-    areas = stats[1:, cv2.CC_STAT_AREA]
+    pieces = find_pieces(ink.ink)
+    boxes, areas = pieces.boxes, pieces.areas
     digit_height_px = digit_height(boxes, areas, ink, settings)
     low = _low_ink(boxes, areas, digit_height_px, settings)
-    found = Components(labels, ids, boxes, areas, digit_height_px, low)
+    found = Components(pieces, np.arange(1, len(pieces) + 1, dtype=np.int32), boxes, areas, digit_height_px, low)
     keep = _could_be_digits(found, settings)
     as_high = np.abs(np.log2(np.maximum(boxes[:, 3] - boxes[:, 1], 1) / max(digit_height_px, 1))) < 1
     return replace(found.where(keep), runs=boxes[as_high & ~keep])
+
+
+def find_pieces(ink: NDArray[np.uint8]) -> Pieces:
+    """Take (H, W) ink, 0 or 255, apart into the pieces that hang together, by an edge or a corner."""
+    labels, stats = label(ink)
+    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]  # row 0 is the paper
+    boxes[:, 2:] += boxes[:, :2]
+    return Pieces(labels, boxes, stats[1:, cv2.CC_STAT_AREA])
 
 
 def label(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint16] | NDArray[np.int32], NDArray[np.int32]]:

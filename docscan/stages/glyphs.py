@@ -43,7 +43,7 @@ def _stacked_pieces(components: Components, settings: GlyphSettings) -> list[tup
 
 def _ink_of(components: Components, pieces: list[int], box: NDArray[np.int32]) -> NDArray[np.uint8]:
     left, top, right, bottom = box.tolist()
-    labels = components.labels[top:bottom, left:right]
+    labels = components.pieces.labels[top:bottom, left:right]
     own = cv2.compare(labels, int(components.ids[pieces[0]]), cv2.CMP_EQ)
     for piece in pieces[1:]:
         own |= cv2.compare(labels, int(components.ids[piece]), cv2.CMP_EQ)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from docscan.records import InkMask, Rulings, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
-from docscan.stages.components import digit_height, label
+from docscan.stages.components import digit_height, find_pieces, label
 
 _MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
 
@@ -140,10 +140,9 @@ def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
 
 
 def _digit_height(small: NDArray[np.uint8], factor: int, ink: InkMask, size: ComponentSettings) -> float:
-    stats = label(small)[1][1:]  # row 0 is the paper
-    boxes = factor * stats[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    boxes[:, 2:] += boxes[:, :2]
-    height = digit_height(boxes, factor**2 * stats[:, cv2.CC_STAT_AREA], ink, size)
+    pieces = find_pieces(small)
+    boxes = factor * pieces.boxes
+    height = digit_height(boxes, factor**2 * pieces.areas, ink, size)
     # A string whose digits all hang on one line is a single wide piece: its height is that of a digit and its line.
     return height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max(initial=0)) / 2
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Alternative, Box, InkMask
+from docscan.records import Alternative, Box, InkMask, Pieces
 from docscan.settings import StringSettings
 from docscan.stages.components import label
 from docscan.stages.grouping import group, neighbours
@@ -69,18 +69,14 @@ class StringReading:
     """Left and right of each digit on the page: halfway to its neighbours, or as far as a digit or the ink goes."""
 
 
-def find_strings(ink: InkMask, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
-    """Rows of unruled ink that stand as near each other as digits do: boxes (N, 4), from left to right.
+def find_strings(pieces: Pieces, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
+    """Rows of pieces of unruled ink that stand as near each other as digits do: boxes (N, 4), from left to right.
 
     `digit_height_px` is the page's; where it is under half of what the ink itself says, that counts. Lines at the edge
     of the page, frames and specks belong to no string.
     """
-    labels, stats = label(ink.ink)
-    boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.int32)
-    boxes[:, 2:] += boxes[:, :2]  # row 0 of the statistics is the paper
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    inner = ~_is_border(labels, boxes, areas)
-    boxes, areas = boxes[inner], areas[inner]
+    inner = ~_is_border(pieces)
+    boxes, areas = pieces.boxes[inner], pieces.areas[inner]
     usual = _usual_height(boxes, areas)
     unit = digit_height_px if 2 * digit_height_px > usual else usual
     written = _could_be_written(boxes, unit, settings)
@@ -97,18 +93,19 @@ def find_strings(ink: InkMask, digit_height_px: float, settings: StringSettings)
     return strings[np.argsort(strings[:, 0], kind="stable")]
 
 
-def find_lone_strings(ink: InkMask, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
+def find_lone_strings(pieces: Pieces, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
     """The strings, boxes (N, 4), of a picture that has room for one line only; none on a page.
 
     There what else may be seen is missing: how high digits are, whether an upright at the edge is a 1 or a cell's side.
     """
-    if ink.ink.size > _LONE_PX or ink.ink.shape[0] > ink.ink.shape[1]:
+    height, width = pieces.labels.shape
+    if height * width > _LONE_PX or height > width:
         return np.zeros((0, 4), np.int32)
-    strings = find_strings(ink, digit_height_px, settings)
+    strings = find_strings(pieces, digit_height_px, settings)
     widths, heights = (strings[:, 2:] - strings[:, :2]).T
-    if not len(strings) or ink.ink.shape[0] > settings.max_lone * heights.max():
+    if not len(strings) or height > settings.max_lone * heights.max():
         return strings[:0]
-    from_edge = np.minimum(strings[:, 0], ink.ink.shape[1] - strings[:, 2])
+    from_edge = np.minimum(strings[:, 0], width - strings[:, 2])
     by_edge = (from_edge <= settings.lone_zone * heights.max()) & (widths <= settings.lone_side * heights)
     by_edge[int(widths.argmax())] = False  # a 1 on its own
     return np.asarray(strings[~by_edge], dtype=np.int32)
@@ -121,16 +118,15 @@ def _could_be_written(boxes: NDArray[np.int32], unit: float, settings: StringSet
     return np.asarray(large_enough & no_dash & (heights <= settings.max_height * unit))
 
 
-def _is_border(
-    labels: NDArray[np.uint16] | NDArray[np.int32], boxes: NDArray[np.int32], areas: NDArray[np.int32]
-) -> NDArray[np.bool_]:
+def _is_border(pieces: Pieces) -> NDArray[np.bool_]:
     """What is left of the lines of a cell whose picture ends there: (N,). A 1 is not as long as the page is high."""
-    height, width = labels.shape
+    height, width = pieces.labels.shape
     zone = max(2, round(_BORDER_ZONE * min(height, width)))
-    inside = np.bincount(labels[zone : height - zone, zone : width - zone].ravel(), minlength=len(areas) + 1)[1:]
-    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    within = pieces.labels[zone : height - zone, zone : width - zone]
+    inside = np.bincount(within.ravel(), minlength=len(pieces) + 1)[1:]
+    widths, heights = (pieces.boxes[:, 2:] - pieces.boxes[:, :2]).T
     long = (heights > 0.85 * height) | (widths > 0.4 * width)
-    return np.asarray(long & (inside < 0.25 * areas))
+    return np.asarray(long & (inside < 0.25 * pieces.areas))
 
 
 def _usual_height(boxes: NDArray[np.int32], areas: NDArray[np.int32]) -> float:

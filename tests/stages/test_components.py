@@ -77,7 +77,7 @@ def test_where_keeps_every_column_aligned():
     found = components_of(digits_in_a_row(3))
     right = found.where(found.boxes[:, 0] > 60)
     assert right.boxes[:, 0].tolist() == [88, 148]
-    assert [int((found.labels == label).sum()) for label in right.ids] == right.areas.tolist()
+    assert [int((found.pieces.labels == label).sum()) for label in right.ids] == right.areas.tolist()
 
 
 def test_small_boxes_do_not_count_as_digits():

@@ -10,6 +10,7 @@ from docscan.errors import ModelError
 from docscan.records import InkMask
 from docscan.settings import StringSettings
 from docscan.stages.classify import SHIPPED, SHIPPED_STRINGS, load_string_model
+from docscan.stages.components import find_pieces
 from docscan.stages.strings import (
     BLANK,
     DIGIT_PX,
@@ -31,6 +32,10 @@ def mask(page):
     return InkMask(np.where(page < 128, np.uint8(255), np.uint8(0)))
 
 
+def pieces(page):
+    return find_pieces(mask(page).ink)
+
+
 def page_with(*bars, shape=(100, 300)):
     """White paper with black bars (left, top, right, bottom)."""
     page = np.full(shape, 255, np.uint8)
@@ -40,7 +45,7 @@ def page_with(*bars, shape=(100, 300)):
 
 
 def found(*bars, height_px=30.0, shape=(100, 300)):
-    return find_strings(mask(page_with(*bars, shape=shape)), height_px, StringSettings()).tolist()
+    return find_strings(pieces(page_with(*bars, shape=shape)), height_px, StringSettings()).tolist()
 
 
 def test_a_blank_page_holds_no_string():
@@ -64,7 +69,7 @@ def test_specks_dashes_and_the_lines_of_a_cell_belong_to_no_string():
 
 
 def lone(*bars, shape):
-    return find_lone_strings(mask(page_with(*bars, shape=shape)), 30.0, StringSettings()).tolist()
+    return find_lone_strings(pieces(page_with(*bars, shape=shape)), 30.0, StringSettings()).tolist()
 
 
 def test_a_picture_with_room_for_one_line_is_its_strings():
@@ -299,9 +304,8 @@ def test_the_shipped_reader_reads_printed_digits_that_touch(model, text):
     page = np.full((120, 60 + 44 * len(text)), 235, np.uint8)
     for place, digit in enumerate(text):
         cv2.putText(page, digit, (30 + 38 * place, 80), cv2.FONT_HERSHEY_SIMPLEX, 2, 40, 5, cv2.LINE_AA)
-    ink = mask(page)
-    [box] = find_strings(ink, 0.0, StringSettings())
-    strips = cut_strips(page, ink, np.array([box]))
+    [box] = find_strings(pieces(page), 0.0, StringSettings())
+    strips = cut_strips(page, mask(page), np.array([box]))
     [reading] = model.read(strips)
     assert reading.text == text
 
