@@ -14,24 +14,50 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something took, in seconds."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    """Of all the process's threads."""
+
+    @classmethod
+    def so_far(cls) -> "Cost":
+        """To subtract from a later one."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall + other.wall, self.cpu + other.cpu)
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(self.wall - other.wall, self.cpu - other.cpu)
+
+
 @dataclass(slots=True)
 class Stopwatch:
-    """Adds up the seconds of named steps; those of a step inside another count for the inner one alone."""
+    """Adds up what named steps take; what a step inside another takes counts for the inner one alone."""
 
-    seconds: dict[str, float] = field(default_factory=dict)
-    _inside: float = 0.0
+    costs: dict[str, Cost] = field(default_factory=dict)
+    """In the order in which the steps first ended."""
+    _inside: Cost = Cost()
     """What the steps within the one going on have taken."""
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The wall time of each step."""
+        return {name: cost.wall for name, cost in self.costs.items()}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time the block, however it ends."""
-        beside, self._inside = self._inside, 0.0
-        started = time.perf_counter()
+        beside, self._inside = self._inside, Cost()
+        started = Cost.so_far()
         try:
             yield
         finally:
-            took = time.perf_counter() - started
-            self.seconds[name] = self.seconds.get(name, 0.0) + took - self._inside
+            took = Cost.so_far() - started
+            self.costs[name] = self.costs.get(name, Cost()) + took - self._inside
             self._inside = beside + took
 
     def timed(self, name: str, function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

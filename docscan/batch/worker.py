@@ -42,11 +42,12 @@ def read_source(source: PageSource, job: Job) -> PageOutcome:
     """Open and read one page; whatever goes wrong with it is its outcome, never an exception."""
     watch = Stopwatch()
     with watch.step("rest"):
-        result = _read(source, job, watch)
+        result = read_timed(source, job, watch)
     return PageOutcome(source, result, sum(watch.seconds.values()), watch.seconds)
 
 
-def _read(source: PageSource, job: Job, watch: Stopwatch) -> PageResult | PageFailure:
+def read_timed(source: PageSource, job: Job, watch: Stopwatch) -> PageResult | PageFailure:
+    """What `read_source` reads; opening the page, `load_model` and every stage are steps on the watch."""
     try:
         with watch.step("decode"):
             page = open_page(source, job.scans)

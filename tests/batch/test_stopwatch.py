@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from docscan import pipeline
-from docscan.batch.stopwatch import Stopwatch
+from docscan.batch.stopwatch import Cost, Stopwatch
 from docscan.batch.worker import Job, read_source
 from docscan.errors import PageError
 from docscan.files.scans import ScanOptions
@@ -43,6 +43,16 @@ def test_a_step_met_twice_adds_up_and_one_that_fails_counts(clock: None) -> None
         with pytest.raises(PageError):
             watch.timed("decode", fail)(number)
     assert watch.seconds == {"decode": 2}
+
+
+def test_a_step_costs_wall_time_and_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "perf_counter", iter([2.0, 7.0]).__next__)
+    monkeypatch.setattr(time, "process_time", iter([1.0, 4.0]).__next__)
+    watch = Stopwatch()
+    with watch.step("decode"):
+        pass
+    assert watch.costs == {"decode": Cost(wall=5, cpu=3)}
+    assert watch.seconds == {"decode": 5}
 
 
 def test_the_stages_of_a_page_add_up_to_its_time_and_the_pipeline_stays_as_it_is() -> None:

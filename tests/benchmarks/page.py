@@ -18,7 +18,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks.stopwatch import ALL_IN, Cost, measure_alone
+from docscan.batch.stopwatch import Cost
+from tests.benchmarks.measure import ALL_IN, measure_alone
 
 BAR_MS = 150
 DECODE = "decode"

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from docscan.batch.stopwatch import Cost
 from docscan.files.scans import ScanOptions, open_page
 from docscan.reading import read_page
 from docscan.records import PageSource
 from tests.benchmarks.drawn_pages import draw_files
+from tests.benchmarks.measure import ALL_IN, measure
 from tests.benchmarks.page import DECODE, medians, table
 from tests.benchmarks.startup import time_help
-from tests.benchmarks.stopwatch import ALL_IN, Cost, measure
 from training.layouts import Sheet
 
 ROOT = Path(__file__).parents[2]
