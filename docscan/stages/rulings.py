@@ -133,10 +133,11 @@ def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     rows = ink[0:height:factor, :width].copy()
     for offset in range(1, factor):
         np.bitwise_or(rows, ink[offset:height:factor, :width], out=rows)
-    small = rows[:, ::factor].copy()
+    last = width - factor + 1
+    small = rows[:, :last].copy()  # every place that a square may begin at: whole rows are quicker than every third
     for offset in range(1, factor):
-        np.bitwise_or(small, rows[:, offset::factor], out=small)
-    return small
+        np.bitwise_or(small, rows[:, offset : last + offset], out=small)
+    return small[:, ::factor].copy()
 
 
 def _digit_height(small: NDArray[np.uint8], factor: int, ink: InkMask, size: ComponentSettings) -> float:
