@@ -225,6 +225,45 @@ def _spoil(darkness: NDArray[np.float32], height_px: float, rng: np.random.Gener
     return np.asarray(gray, dtype=np.uint8)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoiled:
+    """A real picture, as another scanner would have given it."""
+
+    gray: NDArray[np.uint8]
+    """(H, W)."""
+    scale: float = 1.0
+    """Its pixels to one of the picture it was."""
+    left: int = 0
+    """By how many columns it was moved to the right before it was scaled."""
+    top: int = 0
+    """... and by how many rows down."""
+
+    def there(self, box: Sequence[int]) -> NDArray[np.float64]:
+        """Where a box (left, top, right, bottom) of the picture as it was now stands."""
+        moved = np.tile([self.left, self.top], 2)
+        return np.asarray((np.asarray(box) + moved) * self.scale, dtype=np.float64)
+
+
+def spoil_picture(gray: NDArray[np.uint8], rng: np.random.Generator) -> Spoiled:
+    """A real picture (H, W) at another size, with margins, blur, grain and another contrast."""
+    pads = rng.integers(0, 12, 4) if rng.random() < 0.4 else np.zeros(4, np.int64)
+    above, below, before, after = (int(pad) for pad in pads)
+    gray = np.asarray(cv2.copyMakeBorder(gray, above, below, before, after, cv2.BORDER_REPLICATE), np.uint8)
+    scale = float(np.exp(rng.uniform(np.log(0.45), np.log(1.4))))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    page = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=how).astype(np.float32)
+    if rng.random() < 0.5:
+        page = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.3, 1.2))
+    if rng.random() < 0.5:
+        middle = float(page.mean())
+        page = middle + (page - middle) * rng.uniform(0.5, 1.3)
+    if rng.random() < 0.5:
+        page += rng.standard_normal(page.shape, dtype=np.float32) * np.float32(rng.uniform(0, 8))
+    if rng.random() < 0.3:
+        page = 255 * (np.clip(page, 0, 255) / 255) ** rng.uniform(0.7, 1.4)
+    return Spoiled(np.clip(page, 0, 255).astype(np.uint8), scale, before, above)
+
+
 def _clouds(shape: tuple[int, ...], grain_px: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Smooth noise (H, W) in 0..1 whose hills are about `grain_px` apart."""
     coarse = rng.random((max(2, int(shape[0] / grain_px)), max(2, int(shape[1] / grain_px))), dtype=np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.records import NOT_A_DIGIT
-from training.crops import Stock, cut_to_ink, labelled_boxes
+from training.crops import Stock, cut_to_ink, labelled_boxes, spoil_picture
 from training.data import Mnist, load_mnist
 from training.fonts import CACHE, draw_glyphs
 from training.hand import Writer, draw_digit
@@ -27,6 +27,8 @@ from training.letters import LETTER_NAMES, draw_letter
 FRAMED = ("printed photo",)  # the lines of a cell stand around a digit
 HELD_OUT_ROW = 5  # every fifth row of the cheques only measures
 VALIDATION_ROW = 20  # one row in twenty, none of them a fifth one's, validates
+SPOILED_CHEQUES = 8  # ways each cheque is spoiled, its digits being cut out anew each time
+BOX_MARGIN = (-0.04, 0.08)  # by what share of its height each edge of a digit's box is moved out there
 DRAWN_WRITERS = 1500
 DRAWN_PER_WRITER = 20
 DRAWN_HEIGHT_PX = 56
@@ -161,7 +163,7 @@ def load_stocks(folder: Path | None, fonts: Path | None = CACHE, *, seed: int = 
     if fonts is not None:
         sources.append(_fonts(fonts))
     if folder is not None:
-        sources += [_cheques(folder), _small_sets(folder), _omniglot(folder)]
+        sources += [_cheques(folder), _spoiled_cheques(folder), _small_sets(folder), _omniglot(folder)]
     return Split(
         train=tuple(stock for train, _ in sources for stock in train),
         validation=tuple(stock for _, validation in sources for stock in validation),
@@ -230,18 +232,55 @@ def _cheques(folder: Path) -> _Pair:
     pair: _Pair = ([], [])
     if not _present(folder, "cheques"):
         return pair
-    rows = [(number, row) for number, row in enumerate(cheque_strings(folder)) if number % HELD_OUT_ROW]
     for is_validation, stocks in zip((False, True), pair, strict=True):
-        inks: list[NDArray[np.uint8]] = []
-        labels: list[int] = []
-        for number, (gray, digits) in rows:
-            if (number % VALIDATION_ROW == 1) == is_validation:
-                mistakes = CHEQUE_MISTAKES.get(number, set())
-                right = [digit for place, digit in enumerate(digits) if place not in mistakes]
-                inks += labelled_boxes(gray, [box for _, box in right])
-                labels += [label for label, _ in right]
+        amounts = [amount for amount in _right_digits(folder) if amount.is_validation == is_validation]
+        inks = [ink for amount in amounts for ink in labelled_boxes(amount.gray, [box for _, box in amount.digits])]
+        labels = [label for amount in amounts for label, _ in amount.digits]
         stocks.append(Stock("cheques", inks, np.array(labels, dtype=np.int64), share=0.1))
     return pair
+
+
+def _spoiled_cheques(folder: Path) -> _Pair:
+    """The digits that train, cut out of pictures spoiled anew, by boxes set about as a person sets them.
+
+    A fine pen on security print breaks differently in every scan. No page holds them: share 0.
+    """
+    if not _present(folder, "cheques"):
+        return [], []
+    inks: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    for amount in _right_digits(folder):
+        for way in range(0 if amount.is_validation else SPOILED_CHEQUES):
+            rng = np.random.default_rng((amount.row, way))
+            picture = spoil_picture(amount.gray, rng)
+            boxes = [picture.there(box) for _, box in amount.digits]
+            margins = rng.uniform(*BOX_MARGIN, (len(boxes), 4)) * [-1, -1, 1, 1]
+            moved = [np.rint(box + margin * (box[3] - box[1])) for box, margin in zip(boxes, margins, strict=True)]
+            cut = labelled_boxes(picture.gray, [(int(a), int(b), int(c), int(d)) for a, b, c, d in moved])
+            kept = [place for place, ink in enumerate(cut) if ink.any()]
+            inks += [cut[place] for place in kept]
+            labels += [amount.digits[place][0] for place in kept]
+    return [Stock("spoiled cheques", inks, np.array(labels, dtype=np.int64), share=0.0)], []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Amount:
+    """A cheque's amount that may be trained on, without the digits that are labelled wrong."""
+
+    row: int
+    gray: NDArray[np.uint8]
+    digits: "list[LabelledBox]"
+
+    @property
+    def is_validation(self) -> bool:
+        return self.row % VALIDATION_ROW == 1
+
+
+def _right_digits(folder: Path) -> Iterator[_Amount]:
+    for row, (gray, digits) in enumerate(cheque_strings(folder)):
+        if row % HELD_OUT_ROW:
+            mistakes = CHEQUE_MISTAKES.get(row, set())
+            yield _Amount(row, gray, [digit for place, digit in enumerate(digits) if place not in mistakes])
 
 
 LabelledBox = tuple[int, tuple[int, int, int, int]]

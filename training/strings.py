@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from docscan.stages.binarise import binarise
 from docscan.stages.components import find_components
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.strings import STRIP_PX, Strip, cut_strip, find_strings
-from training.crops import Stock, labelled_boxes, main_pieces
+from training.crops import Spoiled, Stock, labelled_boxes, main_pieces, spoil_picture
 from training.data import WRITERS_FILE, find_mnist, hold_out, read_writers
 from training.stocks import DRAWN_PER_WRITER, HELD_OUT_ROW, cheque_strings, load_stocks
 from training.string_pictures import Ink, draw_string
@@ -201,35 +200,15 @@ def _text(rng: np.random.Generator) -> str:
 
 def cheque_strip(cheque: Cheque, rng: np.random.Generator | None, settings: Settings) -> LabelledStrip:
     """A cheque's amount as docscan cuts it; with `rng`, of the picture a little spoiled."""
-    gray, scale, left = (cheque.gray, 1.0, 0) if rng is None else _spoiled(cheque, rng)
-    strip = main_strip(gray, settings)
+    picture = Spoiled(cheque.gray) if rng is None else spoil_picture(cheque.gray, rng)
+    strip = main_strip(picture.gray, settings)
     cuts, after = [], []
     for place, (one, other) in enumerate(zip(cheque.boxes[:-1], cheque.boxes[1:], strict=True), start=1):
-        column = round((((one[2] + other[0]) / 2 + left) * scale - strip.left) * strip.scale)
+        column = round((((one[2] + other[0]) / 2 + picture.left) * picture.scale - strip.left) * strip.scale)
         if one[2] <= other[0] + 1 and one[0] < other[0] and 8 < column < strip.pixels.shape[1] - 8:
             cuts.append(column)
             after.append(place)
     return LabelledStrip(strip.pixels, cheque.text, tuple(cuts), tuple(after))
-
-
-def _spoiled(cheque: Cheque, rng: np.random.Generator) -> tuple[NDArray[np.uint8], float, int]:
-    """The picture, how much it was scaled, and by how many columns it moved before that."""
-    pads = rng.integers(0, 12, 4) if rng.random() < 0.4 else np.zeros(4, np.int64)
-    above, below, before, after = (int(pad) for pad in pads)
-    gray = cv2.copyMakeBorder(cheque.gray, above, below, before, after, cv2.BORDER_REPLICATE)
-    scale = float(np.exp(rng.uniform(np.log(0.45), np.log(1.4))))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=how).astype(np.float32)
-    if rng.random() < 0.5:
-        gray = cv2.GaussianBlur(gray, (0, 0), rng.uniform(0.3, 1.2))
-    if rng.random() < 0.5:
-        middle = float(gray.mean())
-        gray = middle + (gray - middle) * rng.uniform(0.5, 1.3)
-    if rng.random() < 0.5:
-        gray += rng.standard_normal(gray.shape, dtype=np.float32) * np.float32(rng.uniform(0, 8))
-    if rng.random() < 0.3:
-        gray = 255 * (np.clip(gray, 0, 255) / 255) ** rng.uniform(0.7, 1.4)
-    return np.clip(gray, 0, 255).astype(np.uint8), scale, before
 
 
 def spliced(one: LabelledStrip, other: LabelledStrip, rng: np.random.Generator) -> LabelledStrip:
