@@ -12,6 +12,7 @@ from docscan.stages.normalise import FIELD_PX, normalise
 
 FINE = 2  # crops that go through docscan's normalise are drawn this much finer, as ink on a page is
 GRID = 5  # control points a side of the elastic field
+COARSE_PX = (14, 22)  # a side of the field of a crop that has lost detail: a digit is then 10 to 16 px high
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Augmentation:
     """Share of a pixel by which strokes grow or shrink at each edge."""
     blur: float = 0.5
     """Largest share of a 3 x 3 blur mixed in."""
+    coarse_share: float = 0.08
+    """Share of crops that lose detail, as a scan of too few dots an inch does."""
     page_share: float = 0.5
     """Share of crops that are thresholded and go through docscan's normalise, as the crops of a page do."""
 
@@ -45,7 +48,15 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator, how: Augmentati
         bent[index] = _remap(images[index], warp)
     for index, warp in zip(np.flatnonzero(is_page), controls[is_page] @ _basis(FINE), strict=True):
         bent[index] = through_normalise(_remap(images[index], warp), thresholds[index])
+    for index in np.flatnonzero(rng.random(len(images)) < how.coarse_share):
+        bent[index] = _coarse(bent[index], int(rng.integers(*COARSE_PX)))
     return _restroke(bent, rng, how)
+
+
+def _coarse(image: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
+    """A crop (28, 28) as it comes from a field of `side_px` pixels a side."""
+    few = cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(few, image.shape[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def through_normalise(strokes: NDArray[np.uint8], threshold: float) -> NDArray[np.uint8]:

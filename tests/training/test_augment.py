@@ -5,7 +5,16 @@ from docscan.stages.normalise import normalise
 from training.augment import Augmentation, augment, through_normalise
 
 STILL = Augmentation(
-    rotation_deg=0, slant=0, scale=(1, 1), aspect=0, shift_px=0, elastic_px=0, thickness=0, blur=0, page_share=0
+    rotation_deg=0,
+    slant=0,
+    scale=(1, 1),
+    aspect=0,
+    shift_px=0,
+    elastic_px=0,
+    thickness=0,
+    blur=0,
+    page_share=0,
+    coarse_share=0,
 )
 
 
@@ -51,6 +60,15 @@ def test_crops_go_through_docscans_own_normalise():
     strokes = np.zeros((90, 70), np.uint8)
     strokes[20:80, 30:37] = 255
     assert np.array_equal(through_normalise(strokes, 128), normalise(strokes[20:80, 30:37]))
+
+
+def test_a_scan_of_few_dots_an_inch_loses_detail():
+    stripes = np.zeros((28, 28), np.uint8)
+    stripes[4:24, 4:24:2] = 255
+    coarse = Augmentation(**{**{name: getattr(STILL, name) for name in STILL.__slots__}, "coarse_share": 1.0})
+    bent = augment(stripes[np.newaxis], np.random.default_rng(0), coarse)[0]
+    assert (stripes[14, 5:23].max(), stripes[14, 5:23].min()) == (255, 0)
+    assert int(bent[14, 6:22].max()) - int(bent[14, 6:22].min()) < 160
 
 
 @pytest.mark.parametrize(("thickness", "grows"), [(1.0, True), (-1.0, False)])
