@@ -37,18 +37,22 @@ def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, m
         (train, "CHUNK", 8192),
     ):
         monkeypatch.setattr(module, name, few)
-    options = ["--chunks", "1", "--pages", "4", "--no-fonts"]
+    options = ["--chunks", "1", "--pages", "4", "--teachers", "1", "--breadth", "2", "--lessons", "1", "--no-fonts"]
     command = ["train", "--data", str(mnist_folder), "--out", str(tmp_path), *options]
     monkeypatch.setattr(sys, "argv", command)
     train.main()
     printed = capsys.readouterr().out
-    assert "cheques 3,639 crops, small sets 5,425 crops" in printed
+    assert "cheques 32,750 crops, small sets 5,425 crops" in printed
     assert "Keras and ONNX Runtime agree on 1000 crops" in printed
     assert re.search(r"averaged weights: held-out writers [\d.]+%, held-out pages [\d.]+%", printed)
     model = load_model(tmp_path / "digits.onnx")
     assert model.probabilities(np.zeros((3, 28, 28), np.uint8)).shape == (3, 11)
     metadata = model.session.get_modelmeta().custom_metadata_map
-    assert metadata["docscan.recipe"] == "python -m training.train --chunks 1 --pages 4 --seed 1 --no-fonts"
+    assert "745,035 parameters" in printed  # the teacher
+    assert "188,203 parameters" in printed
+    assert metadata["docscan.recipe"] == (
+        "python -m training.train --chunks 1 --pages 4 --teachers 1 --breadth 2 --lessons 1 --seed 1 --no-fonts"
+    )
     assert metadata["docscan.training_data"].startswith("mnist 54908, drawn 1200, drawn letters ")
     assert float(re.search(r"test digits ([\d.]+)%", metadata["docscan.accuracy"])[1]) > 50
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.json", "digits.keras", "digits.onnx"]
@@ -83,8 +87,20 @@ def test_leaning_from_none_lowers_its_logit_and_no_other():
 
 @pytest.mark.parametrize(("fonts", "ending"), [(Path("fonts"), "--seed 3"), (None, "--seed 3 --no-fonts")])
 def test_the_recipe_is_the_command_without_its_paths(fonts, ending):
-    recipe = train.Recipe(Path("data"), Path("out"), fonts, chunks=7, pages=9, seed=3, jobs=2)
-    assert recipe.command() == f"python -m training.train --chunks 7 --pages 9 {ending}"
+    recipe = train.Recipe(Path("data"), Path("out"), fonts, chunks=7, pages=9, teachers=0, seed=3, jobs=2)
+    assert recipe.command() == f"python -m training.train --chunks 7 --pages 9 --teachers 0 {ending}"
+    assert recipe.of_network().breadth == 1
+    assert recipe.of_teacher(0).chunks == recipe.lessons
+    assert recipe.of_teacher(0).seed != recipe.of_teacher(1).seed != recipe.seed
+
+
+def test_what_several_teachers_say_is_their_mean_at_the_softness():
+    one, other = build_network(), build_network(breadth=2)
+    crops = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    logits = [export.logits_of(teacher, crops) for teacher in (one, other)]
+    chances = [np.exp(own / train.SOFTNESS) for own in logits]
+    expected = np.mean([own / own.sum(axis=1, keepdims=True) for own in chances], axis=0)
+    assert train.said_by([one, other], crops) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_folded_network_computes_the_same():
