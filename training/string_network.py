@@ -1,7 +1,7 @@
 """The string reader's network: strips (N, 32, W, 2) float32, 0..1 -> logits (N, W / 4, 11) for CTC, the last the blank.
 
 Fully convolutional: it reads a strip of any width, a step every four columns, each seeing some fifty columns around it.
-Small residual blocks, strided early, so that a strip costs about as much as a hundred digits' crops.
+Small residual blocks, strided early, so that a strip costs about as much as ten digits' crops.
 """
 
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 from docscan.stages.strings import BLANK, PLANES, STRIP_PX
 from training.network import NORM, folded_into
 
-STEM = 24
-STAGES = ((24, 1), (48, 2), (80, 1))  # channels and residual blocks at 1/2, 1/4 and (1/8 high, 1/4 wide)
-LINE_CHANNELS = 112  # once the height is folded away
+STEM = 32
+STAGES = ((32, 1), (64, 2), (112, 2))  # channels and residual blocks at 1/2, 1/4 and (1/8 high, 1/4 wide)
+LINE_CHANNELS = 160  # once the height is folded away
 CONTEXT_BLOCKS = 2
 CONTEXT_PX = 5  # steps each looks at
 

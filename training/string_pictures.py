@@ -130,7 +130,7 @@ def _write(paper: _Paper, text: str, inks: Sequence[Ink], habit: _Habit) -> floa
         left_over = len(text) - 1 - place
         if (habit.has_points and left_over and left_over % 3 == 0) or rng.random() < 0.03:
             x = max(x, end) + _write_point(paper, Point(max(x, end), bottom))
-    if rng.random() < 0.22:
+    if rng.random() < 0.3:
         _write_mark(paper, AFTER, end + rng.uniform(0.08, 0.5) * height_px)
     return end
 
@@ -186,8 +186,9 @@ def _write_point(paper: _Paper, after: Point) -> float:
     height_px, rng = paper.height_px, paper.rng
     room = rng.uniform(0.05, 0.3) * height_px
     start = end = Point(after.x + room / 2, after.y - rng.uniform(-0.05, 0.1) * height_px)
-    if rng.random() >= 0.6:
-        fall = rng.uniform(0.08, 0.35) * height_px
+    kind = rng.random()
+    if kind >= 0.6:  # a comma, which some hands write as long as a 1
+        fall = rng.uniform(*((0.08, 0.35) if kind < 0.85 else (0.35, 0.8))) * height_px
         end = Point(start.x - rng.uniform(0, 0.6) * fall, start.y + fall)
     _stroke(paper.canvas, (start, end), rng.uniform(0.08, 0.18) * height_px)
     return float(room * rng.uniform(0.8, 1.6))

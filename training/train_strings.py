@@ -4,51 +4,42 @@
 
 Composed strings teach it every hand, real cheques how hands run together: first mostly the former, then mostly the
 latter, every strip bent anew each time it is shown. The weights shipped are the mean of those of the last steps.
+Keras 3 on any backend; the export at the end needs TensorFlow and can be made elsewhere: `--export` makes it of the
+strings.keras in --out.
 """
 
 import argparse
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.settings import Settings
 from docscan.stages.classify import FORMAT, LABELS, StringModel, load_string_model
-from docscan.stages.strings import BLANK, PLANES, STEP_PX, STRIP_CONTRACT, STRIP_PX, Strip, read_strips
+from docscan.stages.strings import BLANK, PLANES, STRIP_CONTRACT, STRIP_PX, Strip, read_strips
 from training.export import OPSET, commit, tidied, write_model
+from training.quantise import quantise
+from training.string_mixture import BATCH, ROUND_PX, Batch, Showing, StringPools, prepare, shown, stacked
 from training.string_network import build_string_network, fold_strings
-from training.strings import (
-    SPOILED,
-    LabelledStrip,
-    StringStocks,
-    cheque_strip,
-    composed_strip,
-    load_string_stocks,
-    spliced,
-    strips_of,
-)
+from training.strings import LabelledStrip, StringStocks, load_string_stocks
 
-BATCH = 64
-GROUPED = 8  # batches drawn at once and sorted by width, so that little of a batch is padding
-STEPS = 15_000
+STEPS = 9_600
 PEAK_RATE = 2e-3
 WARM_UP = 0.04  # of all steps
 WEIGHT_DECAY = 0.02
-REAL_AT_FIRST, REAL_AT_LAST = 0.3, 0.62  # of the strips shown: cheques
-LAST_PHASE = 0.5  # of all steps
-SPLICED = 0.4  # of the cheques shown
 AVERAGED_SHARE = 0.08
 AVERAGED_EVERY = 20  # steps
 REFRESH_BATCHES = 150  # that teach the batch normalisations the averaged weights
 COMPOSED = 80_000
-VALIDATION_STRIPS = 1000
+FEW_WIDTHS_PX = 64  # widths of batches where every width is compiled
+LONGEST_TEXT = 24  # of two cheques spliced, and more
 AGREEMENT_STRIPS = 64
+QUANTISED_ON = 600  # strips that show how large the network's values become
+QUANTISED_PX = 192  # the widest of them
 LARGEST_DIFFERENCE = 1e-3  # of any logit, between Keras and ONNX Runtime
 TEMPERATURES = tuple(round(0.6 * 1.1**power, 2) for power in range(22))  # 0.6 to 4.4
 
@@ -63,6 +54,7 @@ class Recipe:
     composed: int = COMPOSED
     seed: int = 1
     bfloat16: bool = False
+    jobs: int = 1
 
     def command(self) -> str:
         """The command line that trains this again; paths are left to the reader."""
@@ -70,137 +62,6 @@ class Recipe:
         return (
             f"python -m training.train_strings --steps {self.steps} --composed {self.composed} --seed {self.seed}{fast}"
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StringPools:
-    """The strips to learn from and those to judge by; no source is in both."""
-
-    composed: Sequence[LabelledStrip]
-    cheques: Sequence[Sequence[LabelledStrip]]
-    """Each as it is, then spoiled."""
-    judged: Mapping[str, Sequence[LabelledStrip]]
-
-
-def prepare(stocks: StringStocks, recipe: Recipe) -> StringPools:
-    """All strips, through docscan's stages."""
-    settings = Settings()
-    composed = list(strips_of(lambda rng: composed_strip(stocks.hands, rng, settings), recipe.composed, recipe.seed))
-    cheques = [
-        [
-            cheque_strip(
-                cheque, np.random.default_rng((recipe.seed, cheque.row, spoiled)) if spoiled else None, settings
-            )
-            for spoiled in range(SPOILED)
-        ]
-        for cheque in stocks.cheques
-    ]
-    judged = {
-        "cheques": [cheque_strip(cheque, None, settings) for cheque in stocks.validation_cheques],
-        "composed": list(
-            strips_of(
-                lambda rng: composed_strip(stocks.validation_hands, rng, settings), VALIDATION_STRIPS, recipe.seed + 1
-            )
-        ),
-    }
-    return StringPools(composed, cheques, judged)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Strips of like width."""
-
-    pixels: NDArray[np.uint8]
-    """(N, 32, width, 2)."""
-    texts: tuple[str, ...]
-
-
-def shown(pools: StringPools, recipe: Recipe) -> Iterator[Batch]:
-    """What the network is shown, batch by batch."""
-    rng = np.random.default_rng(recipe.seed)
-    for first in range(0, recipe.steps, GROUPED):
-        share = REAL_AT_FIRST if first < (1 - LAST_PHASE) * recipe.steps else REAL_AT_LAST
-        if not pools.cheques:
-            share = 0.0
-        strips = [drawn(pools, rng, share) for _ in range(BATCH * GROUPED)]
-        bent = [(bend(strip.pixels, rng), strip.text) for strip in strips]
-        bent.sort(key=lambda pair: pair[0].shape[1])
-        for place in rng.permutation(GROUPED)[: recipe.steps - first]:
-            pixels, texts = zip(*bent[place * BATCH : (place + 1) * BATCH], strict=True)
-            yield Batch(stacked(pixels, rng), texts)
-
-
-def drawn(pools: StringPools, rng: np.random.Generator, share: float) -> LabelledStrip:
-    """A strip to show; with the chance `share` a cheque's, or one spliced of two."""
-    if rng.random() >= share:
-        return pools.composed[int(rng.integers(len(pools.composed)))]
-    one, other = (
-        spoiled[int(rng.integers(len(spoiled)))]
-        for spoiled in (pools.cheques[int(rng.integers(len(pools.cheques)))] for _ in range(2))
-    )
-    return spliced(one, other, rng) if rng.random() < SPLICED else one
-
-
-def stacked(pixels: Sequence[NDArray[np.uint8]], rng: np.random.Generator | None = None) -> NDArray[np.uint8]:
-    """Strips as one array (N, 32, width, 2), paper after each, and with `rng` sometimes a little before it."""
-    widest = max(strip.shape[1] for strip in pixels)
-    batch = np.zeros((len(pixels), STRIP_PX, -(-widest // 32) * 32, PLANES), np.uint8)
-    for row, strip in zip(batch, pixels, strict=True):
-        left = int(rng.integers(0, min(8, row.shape[1] - strip.shape[1]) + 1)) if rng is not None else 0
-        row[:, left : left + strip.shape[1]] = strip
-    return batch
-
-
-def bend(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A strip (32, W, 2) as another hand, pen and scanner would have given it: (32, another width, 2)."""
-    return _restroked(_warped(pixels, rng), rng)
-
-
-def _warped(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    stretch, tall = np.exp(rng.uniform(-0.22, 0.22)), np.exp(rng.uniform(-0.2, 0.16))
-    slant, turn = rng.uniform(-0.32, 0.32), np.radians(rng.normal(0, 1.2))
-    turn = float(np.clip(turn, -4 / max(width, 1), 4 / max(width, 1)))  # the ends stay in the strip
-    beside = abs(slant) * 8
-    size = max(STEP_PX * 4, round(width * stretch + 2 * beside))
-    x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(height, dtype=np.float32))
-    x, y = x - size / 2, y - height / 2 + np.float32(rng.uniform(-2, 2))
-    from_x = (x + slant * y) / stretch + width / 2
-    from_y = (y + turn * x) / tall + height / 2
-    knots = (2, 3, max(2, size // 14))
-    wander = rng.standard_normal(knots).astype(np.float32) * np.float32(rng.uniform(0, 0.9))
-    from_x += cv2.resize(wander[0], (size, height), interpolation=cv2.INTER_CUBIC)
-    from_y += cv2.resize(wander[1], (size, height), interpolation=cv2.INTER_CUBIC)
-    how = cv2.BORDER_CONSTANT
-    warped = cv2.remap(pixels, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_LINEAR, borderMode=how)
-    if rng.random() < 0.15:  # a string at the edge of its picture
-        cut = rng.integers(0, 7, 2)
-        warped = warped[:, cut[0] : warped.shape[1] - cut[1]]
-    return np.asarray(warped, dtype=np.uint8)
-
-
-def _restroked(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    gray, mask = pixels[..., 0].astype(np.float32), pixels[..., 1]
-    if rng.random() < 0.2:  # fewer pixels
-        share = rng.uniform(0.4, 0.75)
-        size = max(4, round(gray.shape[1] * share)), max(8, round(gray.shape[0] * share))
-        gray = cv2.resize(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), gray.shape[::-1])
-    if rng.random() < 0.5:
-        changed = cv2.dilate(gray, _CROSS) if rng.random() < 0.5 else cv2.erode(gray, _CROSS)
-        gray += np.float32(rng.uniform(0, 0.9)) * (changed - gray)
-    if rng.random() < 0.2:
-        gray = cv2.GaussianBlur(gray, (0, 0), rng.uniform(0.3, 1.1))
-    gray *= np.float32(rng.uniform(0.7, 1.15))
-    if rng.random() < 0.3:
-        gray += rng.standard_normal(gray.shape, dtype=np.float32) * np.float32(rng.uniform(0, 20))
-    if rng.random() < 0.12:  # ink that docscan took for a ruling, or did not see
-        mask = np.zeros_like(mask)
-    elif rng.random() < 0.12:
-        mask = np.where(gray > rng.uniform(80, 140), np.uint8(255), np.uint8(0))
-    return np.stack([np.clip(gray, 0, 255).astype(np.uint8), mask], axis=2)
-
-
-_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> Any:
@@ -211,16 +72,19 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model = build_string_network()
     keras.mixed_precision.set_global_policy("float32")
-    step, averaged, losses = _stepper(model, recipe), [], []
+    is_compiled = keras.backend.backend() == "jax"
+    stepper = _tensorflow_stepper if keras.backend.backend() == "tensorflow" else _stepper
+    step, averaged, losses = stepper(model, _optimiser(recipe)), [], []
     started = time.perf_counter()
     print(f"{model.count_params():,} parameters, {recipe.steps * BATCH:,} strips shown", flush=True)
     recent: list[Batch] = []
-    for number, batch in enumerate(shown(pools, recipe), start=1):
+    showing = Showing(recipe.steps, recipe.seed, recipe.jobs, FEW_WIDTHS_PX if is_compiled else ROUND_PX)
+    for number, batch in enumerate(shown(pools, showing), start=1):
         losses.append(float(step(batch)))
         recent = [*recent[1 - REFRESH_BATCHES :], batch]
         if number > (1 - AVERAGED_SHARE) * recipe.steps and number % AVERAGED_EVERY == 0:
             averaged.append(model.get_weights())
-        if number % max(1, recipe.steps // 20) == 0:
+        if number % max(1, recipe.steps // 12) == 0:
             seconds = time.perf_counter() - started
             loss = np.mean(losses[-100:])
             print(
@@ -236,15 +100,45 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
     return trained
 
 
-def _stepper(model: Any, recipe: Recipe) -> Any:
+def _optimiser(recipe: Recipe) -> Any:
     import keras
-    import tensorflow as tf
 
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, recipe.steps, warmup_target=PEAK_RATE, warmup_steps=round(WARM_UP * recipe.steps)
     )
     optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=5.0)
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimiser
+
+
+def _stepper(model: Any, optimiser: Any) -> Callable[[Batch], Any]:
+    """A step of training on any backend."""
+    import keras
+
+    def loss(texts: Any, logits: Any) -> Any:
+        # Without a digit, a path of blanks alone: the general loss takes no empty text on every backend.
+        lengths = keras.ops.sum(keras.ops.cast(texts >= 0, "int32"), axis=1)
+        steps = keras.ops.full_like(lengths, logits.shape[1])
+        written = keras.ops.maximum(texts, 0)
+        of_text = keras.ops.ctc_loss(written, logits, keras.ops.maximum(lengths, 1), steps, mask_index=BLANK)
+        of_nothing = -keras.ops.sum(keras.ops.log_softmax(logits)[..., BLANK], axis=1)
+        return keras.ops.where(lengths > 0, of_text, of_nothing)
+
+    model.compile(optimiser, loss)
+
+    def run(batch: Batch) -> Any:
+        texts = np.full((len(batch.texts), LONGEST_TEXT), -1, np.int32)
+        for row, text in zip(texts, batch.texts, strict=True):
+            row[: len(text)] = [int(digit) for digit in text]
+        return model.train_on_batch(as_input(batch.pixels), texts)
+
+    return run
+
+
+def _tensorflow_stepper(model: Any, optimiser: Any) -> Callable[[Batch], Any]:
+    """The same on TensorFlow, whose own CTC takes a fraction of the time on processors."""
+    import tensorflow as tf
+
     optimiser.build(model.trainable_variables)
     strips = tf.TensorSpec((None, STRIP_PX, None, PLANES), tf.uint8)
     digits = tf.SparseTensorSpec((None, None), tf.int32)
@@ -254,7 +148,7 @@ def _stepper(model: Any, recipe: Recipe) -> Any:
         with tf.GradientTape() as tape:
             logits = tf.cast(model(tf.cast(pixels, tf.float32) / 255, training=True), tf.float32)
             steps = tf.fill(tf.shape(logits)[:1], tf.shape(logits)[1])
-            # Several times as fast as keras.losses.CTC; it takes no empty label, so those are counted apart.
+            # It takes no empty label, so those are counted apart.
             of_text = tf.compat.v1.nn.ctc_loss(
                 labels, tf.transpose(logits, [1, 0, 2]), steps, ignore_longer_outputs_than_inputs=True
             )
@@ -285,7 +179,8 @@ def logits_of(model: Any, strips: Sequence[LabelledStrip]) -> list[NDArray[np.fl
     order = sorted(range(len(strips)), key=lambda row: strips[row].pixels.shape[1])
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        logits = np.asarray(model(as_input(stacked([strips[row].pixels for row in rows])), training=False), np.float32)
+        batch = stacked([strips[row].pixels for row in rows], round_px=FEW_WIDTHS_PX)
+        logits = np.asarray(model.predict_on_batch(as_input(batch)), np.float32)
         for row, own in zip(rows, logits, strict=True):
             found[row] = own
     return found
@@ -307,9 +202,9 @@ def shares(model: Any, judged: Mapping[str, Sequence[LabelledStrip]]) -> str:
     return ", ".join(found)
 
 
-def ship_strings(model: Any, judged: Mapping[str, Sequence[LabelledStrip]], recipe: Recipe, training_data: str) -> Path:
-    """Prove the export, fit the temperature on the judged strips and write strings.onnx into the recipe's folder."""
-    shipped = recipe.out / "strings.onnx"
+def ship_strings(model: Any, pools: StringPools, recipe: Recipe, training_data: str) -> Path:
+    """Prove the export, make it integers, fit the temperature on the judged strips and write strings.onnx."""
+    shipped, judged = recipe.out / "strings.onnx", pools.judged
     proto = convert_strings(model)
     metadata = {
         "docscan.format": FORMAT,
@@ -324,12 +219,25 @@ def ship_strings(model: Any, judged: Mapping[str, Sequence[LabelledStrip]], reci
     reader = load_string_model(shipped)
     everything = [strip for strips in judged.values() for strip in strips]
     print(f"Keras and ONNX Runtime agree to {prove_same_steps(model, reader, everything[:AGREEMENT_STRIPS]):.1e}")
+    in_floats = rights(reader, judged)
+    proto = quantise(proto, as_input(stacked(_to_quantise_on(pools), round_px=QUANTISED_PX)))
+    write_model(proto, metadata, shipped)
+    reader = load_string_model(shipped)
     temperature = fit_string_temperature(reader, judged)
-    accuracy = ", ".join(f"{name} {right:.1%}" for name, right in rights(reader, judged).items())
+    accuracy = ", ".join(
+        f"{name} {right:.1%} ({in_floats[name]:.1%} in floats)" for name, right in rights(reader, judged).items()
+    )
     metadata |= {"docscan.temperature": repr(temperature), "docscan.accuracy": f"whole strings right: {accuracy}"}
     write_model(proto, metadata, shipped)
     print(f"{shipped.name}: {shipped.stat().st_size / 1e6:.2f} MB, temperature {temperature}, {accuracy}")
     return shipped
+
+
+def _to_quantise_on(pools: StringPools) -> list[NDArray[np.uint8]]:
+    """Strips of both kinds that were trained on."""
+    kinds = list(pools.composed), [spoiled[0] for spoiled in pools.cheques]
+    chosen = [strip.pixels for kind in kinds for strip in kind if strip.pixels.shape[1] <= QUANTISED_PX]
+    return chosen[:: max(1, -(-len(chosen) // QUANTISED_ON))]
 
 
 def convert_strings(model: Any) -> Any:
@@ -391,18 +299,36 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help=f"of {BATCH} strips ({STEPS})")
     parser.add_argument("--composed", type=int, default=COMPOSED, help=f"strings to compose ({COMPOSED})")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and augmentation (1)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that draw and bend (1)")
     parser.add_argument("--bfloat16", action="store_true", help="twice as fast on processors that have it")
+    parser.add_argument("--export", action="store_true", help="train nothing: export the strings.keras that is there")
     options = parser.parse_args()
-    recipe = Recipe(options.data, options.out, options.steps, options.composed, options.seed, options.bfloat16)
+    train(
+        Recipe(
+            options.data, options.out, options.steps, options.composed, options.seed, options.bfloat16, options.jobs
+        ),
+        is_trained=options.export,
+    )
+
+
+def train(recipe: Recipe, *, is_trained: bool = False) -> None:
+    """Train, save strings.keras, and on TensorFlow prove the export and write strings.onnx with what it measures."""
     import keras
 
     keras.utils.set_random_seed(recipe.seed)
     recipe.out.mkdir(parents=True, exist_ok=True)
     stocks = load_string_stocks(recipe.data)
-    pools = prepare(stocks, recipe)
-    model = fit(pools, recipe)
-    model.save(recipe.out / "strings.keras")
-    ship_strings(model, pools.judged, recipe, described(stocks, recipe))
+    composed = QUANTISED_ON if is_trained else recipe.composed
+    pools = prepare(stocks, composed, recipe.seed, recipe.jobs)
+    if is_trained:
+        model = keras.models.load_model(recipe.out / "strings.keras", compile=False)
+    else:
+        model = fit(pools, recipe)
+        model.save(recipe.out / "strings.keras")
+    if keras.backend.backend() == "tensorflow":
+        ship_strings(model, pools, recipe, described(stocks, recipe))
+    else:
+        print("Export it where TensorFlow is, with the same options and --export: KERAS_BACKEND=tensorflow")
 
 
 def described(stocks: StringStocks, recipe: Recipe) -> str:

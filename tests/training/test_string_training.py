@@ -8,7 +8,6 @@ from docscan.settings import Settings
 from training.crops import Stock
 from training.string_pictures import draw_string
 from training.strings import (
-    SPOILED,
     Cheque,
     LabelledStrip,
     by_hand,
@@ -64,7 +63,7 @@ def test_a_picture_says_where_its_digits_stand(hands):
 
 def test_the_same_seed_composes_the_same_strips(hands):
     def strips():
-        return list(strips_of(lambda rng: composed_strip([hands], rng, SETTINGS), 4, seed=3))
+        return list(strips_of(lambda rng: composed_strip([hands], rng, SETTINGS), 4, seed=(3,)))
 
     for one, other in zip(strips(), strips(), strict=True):
         assert one.text == other.text
@@ -72,7 +71,7 @@ def test_the_same_seed_composes_the_same_strips(hands):
 
 
 def test_composed_strings_have_one_to_eight_digits_and_now_and_then_none(hands):
-    texts = [strip.text for strip in strips_of(lambda rng: composed_strip([hands], rng, SETTINGS), 150, seed=5)]
+    texts = [strip.text for strip in strips_of(lambda rng: composed_strip([hands], rng, SETTINGS), 150, seed=(5,))]
     assert {len(text) for text in texts} == set(range(9))
 
 
@@ -135,4 +134,3 @@ def test_cheques_keep_their_rows_and_their_digits():
     cheques = load_cheques(DATA)
     assert [one.row for one in cheques] == list(range(1080))
     assert all(len(one.text) == len(one.boxes) for one in cheques)
-    assert SPOILED > 1

@@ -10,6 +10,7 @@ from training.strings import LabelledStrip
 
 pytest.importorskip("tensorflow")
 train_strings = pytest.importorskip("training.train_strings")
+string_mixture = pytest.importorskip("training.string_mixture")
 string_network = pytest.importorskip("training.string_network")
 DATA = Path(__file__).parents[3] / "shared" / "data"
 pytestmark = pytest.mark.training
@@ -25,7 +26,7 @@ def strip(text, width=None):
 
 def pools(cheques=()):
     strips = [strip(text) for text in ("1", "25", "907", "", "4444")]
-    return train_strings.StringPools(strips, cheques, {"bars": strips})
+    return string_mixture.StringPools(strips, cheques, {"bars": strips})
 
 
 def recipe(folder, steps=8):
@@ -33,7 +34,7 @@ def recipe(folder, steps=8):
 
 
 def test_strips_are_stacked_with_paper_after_them():
-    batch = train_strings.stacked([strip("12").pixels, strip("1").pixels])
+    batch = string_mixture.stacked([strip("12").pixels, strip("1").pixels])
     assert batch.shape == (2, 32, 64, 2)
     assert (batch[0, :, :48] == strip("12").pixels).all()
     assert not batch[1, :, 32:].any()
@@ -41,20 +42,35 @@ def test_strips_are_stacked_with_paper_after_them():
 
 def test_bending_keeps_the_height_and_most_of_the_ink():
     for seed in range(20):
-        bent = train_strings.bend(strip("5858").pixels, np.random.default_rng(seed))
+        bent = string_mixture.bend(strip("5858").pixels, np.random.default_rng(seed))
         assert bent.shape[0] == 32
         assert 40 < bent.shape[1] < 160
         assert bent[..., 0].sum() > 0.3 * strip("5858").pixels[..., 0].sum()
 
 
-def test_every_step_shows_a_batch_and_the_shares_are_kept(tmp_path):
-    real = [[strip("99"), strip("99")], [strip("88")]]
-    batches = list(train_strings.shown(pools(real), recipe(tmp_path, steps=20)))
+def test_every_step_shows_a_batch_and_the_shares_are_kept():
+    real = [[strip("99"), strip("99")], [strip("88"), strip("88")]]
+    batches = list(string_mixture.shown(pools(real), string_mixture.Showing(steps=20, seed=1)))
     assert len(batches) == 20
     texts = [text for batch in batches for text in batch.texts]
-    assert len(texts) == 20 * train_strings.BATCH
+    assert len(texts) == 20 * string_mixture.BATCH
     from_cheques = sum(text in ("99", "88") for text in texts) / len(texts)
-    assert train_strings.REAL_AT_FIRST < from_cheques < train_strings.REAL_AT_LAST
+    assert string_mixture.REAL_AT_FIRST < from_cheques < string_mixture.REAL_AT_LAST
+
+
+def test_what_is_shown_does_not_depend_on_how_many_processes_draw():
+    real = [[strip("99"), strip("12")]]
+    few, many = (
+        list(string_mixture.shown(pools(real), string_mixture.Showing(steps=17, seed=3, jobs=jobs))) for jobs in (1, 2)
+    )
+    assert [batch.texts for batch in few] == [batch.texts for batch in many]
+    assert all((one.pixels == other.pixels).all() for one, other in zip(few, many, strict=True))
+    assert not (few[0].pixels.shape == few[9].pixels.shape and (few[0].pixels == few[9].pixels).all())
+
+
+def test_widths_are_rounded_where_every_width_is_compiled():
+    showing = string_mixture.Showing(steps=2, seed=1, round_px=64)
+    assert all(batch.pixels.shape[2] % 64 == 0 for batch in string_mixture.shown(pools(), showing))
 
 
 def test_the_likeliest_path_is_read_without_repeats_and_blanks():
@@ -75,7 +91,7 @@ def test_the_twin_without_batch_normalisation_says_the_same():
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
 def test_a_reader_is_trained_and_shipped_with_its_contract(tmp_path, capsys):
     trained = train_strings.fit(pools(), recipe(tmp_path))
-    shipped = train_strings.ship_strings(trained, pools().judged, recipe(tmp_path), "bars")
+    shipped = train_strings.ship_strings(trained, pools(), recipe(tmp_path), "bars")
     printed = capsys.readouterr().out
     assert "averaged weights: bars" in printed
     assert "Keras and ONNX Runtime agree to" in printed
@@ -91,7 +107,7 @@ def test_a_reader_is_trained_and_shipped_with_its_contract(tmp_path, capsys):
 
 def test_an_export_that_reads_otherwise_is_refused(tmp_path):
     model = string_network.build_string_network()
-    shipped = train_strings.ship_strings(model, pools().judged, recipe(tmp_path), "nothing")
+    shipped = train_strings.ship_strings(model, pools(), recipe(tmp_path), "nothing")
     other = string_network.build_string_network()
     with pytest.raises(ValueError, match="Keras and ONNX Runtime disagree"):
         train_strings.prove_same_steps(other, load_string_model(shipped), pools().composed)
