@@ -40,6 +40,9 @@ _BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the c
 _REACH_PX = 0.7 * DIGIT_PX  # from a digit's middle to either side
 _CONTEXT = 0.3  # of the box's height, looked at above and below it
 _BEYOND = 0.9  # ... and beside it
+_HANGS_FROM, _HANGS_TO = 0.0, 0.1  # a comma begins so far under the digits' middle and ends so far under their foot
+_COMMA_WIDTH = 0.5  # ... is no wider
+_COVERED = 0.5  # ... and of its columns no more have ink above them
 _STROKE = 0.65  # of the string's darkness: its own strokes are no fainter, the lines of a form are
 
 
@@ -180,6 +183,8 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     if not strong.any():
         return Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
     middle, scale = _fitted(_without_lines(strong))
+    commas = _hanging(strong, (middle, DIGIT_PX / scale))
+    darkness, mask = np.where(commas, np.float32(0), darkness), np.where(commas, np.uint8(0), mask)
     dark = np.zeros_like(mask)
     dark[inside] = np.where(darkness[inside] >= _STRONG, np.uint8(255), np.uint8(0))
     dark = _without_specks(dark)
@@ -194,6 +199,28 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     for channel, plane in enumerate((np.clip(darkness * 255, 0, 255).astype(np.uint8), mask)):
         pixels[:, :, channel] = _scaled(plane[:, first:last], pixels.shape[1], middle, scale)
     return Strip(pixels, float(around.left + first), scale * squeeze)
+
+
+def _hanging(strong: NDArray[np.uint8], level: tuple[float, float]) -> NDArray[np.bool_]:
+    """Commas as large as a 1, and the pixels about them: slender, under the line, between digits and not under one.
+
+    `level` is the row of the digits' middle and their height, in pixels of `strong` (h, w).
+    """
+    middle, height = level
+    labels, stats = label(strong)
+    lefts, tops, widths, heights = stats[:, : cv2.CC_STAT_HEIGHT + 1].T
+    baseline = middle + height / 2
+    low = (tops >= middle + _HANGS_FROM * height) & (tops + heights >= baseline + _HANGS_TO * height)
+    low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths)
+    commas = np.zeros(strong.shape, np.uint8)
+    for piece in np.flatnonzero(low[1:]) + 1:
+        columns = slice(lefts[piece], lefts[piece] + widths[piece])
+        above = (strong[: tops[piece], columns] > 0).any(axis=0)
+        beside = labels[:, : lefts[piece]].any() and labels[:, lefts[piece] + widths[piece] :].any()
+        if beside and above.mean() <= _COVERED:
+            commas[labels == piece] = 1
+    reach = max(1, round(0.06 * height))
+    return np.asarray(cv2.dilate(commas, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
 
 
 def _strokes_taken_out(

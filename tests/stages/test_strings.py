@@ -146,6 +146,24 @@ def test_a_1_that_was_taken_for_a_ruling_is_in_the_strip_and_the_side_of_a_cell_
     assert strip.left + (columns[-1] + 1) / strip.scale == pytest.approx(110, abs=1.5)
 
 
+@pytest.mark.parametrize(
+    ("comma", "is_left"),
+    [
+        ((110, 49, 114, 67), False),  # more than half as long as a digit, between two
+        ((110, 40, 114, 60), True),  # no deeper than the digits: the stem of one that is broken
+        ((128, 46, 132, 66), True),  # after the last: the tail of a 9, or a comma that misleads nobody
+        ((82, 48, 88, 66), True),  # under a digit: its tail
+    ],
+)
+def test_a_comma_that_hangs_between_digits_is_not_in_the_strip(comma, is_left):
+    page = page_with((60, 30, 64, 60), (80, 30, 92, 46), (96, 30, 100, 60), (120, 30, 124, 60), comma)
+    strip = cut_strip(page, mask(page), [60, 30, max(124, comma[2]), 67])
+    left, right = (round((edge - strip.left) * strip.scale) for edge in (comma[0], comma[2]))
+    low = strip.pixels[24:, left + 1 : right - 1]
+    assert bool((low[..., 0] > 128).any()) == is_left
+    assert bool((low[..., 1] > 128).any()) == is_left
+
+
 def test_a_box_without_ink_gives_an_empty_strip():
     page = page_with()
     [strip] = cut_strips(page, mask(page), np.array([[20, 20, 60, 50]], np.int32))
