@@ -110,8 +110,13 @@ def find_lone_strings(pieces: Pieces, digit_height_px: float, settings: StringSe
         return strings[:0]
     from_edge = np.minimum(strings[:, 0], width - strings[:, 2])
     by_edge = (from_edge <= settings.lone_zone * heights.max()) & (widths <= settings.lone_side * heights)
-    by_edge[int(widths.argmax())] = False  # a 1 on its own
-    return np.asarray(strings[~by_edge], dtype=np.int32)
+    main = int(widths.argmax())
+    left, top, right, bottom = strings[main]
+    middles = (strings[:, 0] + strings[:, 2]) / 2
+    hangs = (middles > left) & (middles < right) & (2 * strings[:, 1] >= top + bottom)  # a comma as long as a 1
+    out = by_edge | hangs
+    out[main] = False  # a 1 on its own
+    return np.asarray(strings[~out], dtype=np.int32)
 
 
 def _could_be_written(boxes: NDArray[np.int32], unit: float, settings: StringSettings) -> NDArray[np.bool_]:

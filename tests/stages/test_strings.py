@@ -86,6 +86,12 @@ def test_the_side_of_a_cell_is_no_string_of_a_picture_of_one_line():
     assert lone(side, shape=(100, 300)) == [[285, 20, 290, 55]]
 
 
+def test_a_comma_that_hangs_under_the_line_is_no_string_of_its_own():
+    digits = ((30, 20, 44, 60), (50, 20, 64, 60), (75, 20, 89, 60))
+    assert lone(*digits, (68, 55, 74, 78), shape=(90, 160)) == [[30, 20, 89, 60]]
+    assert lone(*digits, (110, 55, 116, 90), shape=(95, 160)) == [[30, 20, 89, 60], [110, 55, 116, 90]]  # beside it
+
+
 def test_a_page_is_not_looked_through_for_lone_strings():
     assert lone((50, 20, 60, 50), shape=(100, 21_000)) == []
     assert lone((20, 20, 30, 50), (40, 20, 50, 50), shape=(100, 99)) == []
