@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession, SessionOptions
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from docscan.records import NOT_A_DIGIT
 from docscan.stages.classify import SHIPPED, load_model
@@ -28,7 +27,7 @@ from training.augment import through_normalise
 from training.calibrate import Judged
 from training.crops import labelled_boxes
 from training.data import Digits, Mnist, load_mnist
-from training.evaluate import SURE, Bar, Rows, load_bars
+from training.evaluate import SERVED, SURE, Bar, Rows, Scores, digits_per_second, load_bars
 from training.export import LARGEST_DIFFERENCE, OPSET, as_input
 from training.hand import Writer, draw_digit
 from training.network import build_network
@@ -47,16 +46,12 @@ from training.stocks import HELD_OUT_ROW, cheque_strings
 
 EPOCHS = 6
 BATCH = 128
-SERVED = 256  # crops at once when reading and timing
 SVM_CROPS = 20_000  # fitting takes at least the square of their number
 PAGES_A_KIND = 3
 TIMED_SECONDS = 2.0
 TIMED_SECONDS_LIMITED = 0.1
 PAGES = "pages"
 SHEET_CROPS = 12  # of each digit, drawn and real
-
-Scores = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Crops (N, 28, 28) uint8, 255 = ink -> (N, 10) or (N, 11), the largest is what was read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -366,21 +361,6 @@ def _share(reader: Reader, bar: Bar) -> float | None:
 
 def _is_of_digits(bar: Bar) -> bool:
     return bool((bar.crops.labels != NOT_A_DIGIT).any())
-
-
-def digits_per_second(scores: Scores, crops: NDArray[np.uint8], seconds: float) -> float:
-    """Crops (N, 28, 28) read in a second of one core, in batches of 256.
-
-    Processor time, so that what else the machine does is not counted; one thread, so that it is one core's.
-    """
-    batch = np.resize(crops, (SERVED, FIELD_PX, FIELD_PX))
-    with threadpool_limits(1):
-        scores(batch)
-        done, started = 0, time.process_time()
-        while (spent := time.process_time() - started) < seconds or not done:
-            scores(batch)
-            done += len(batch)
-    return done / max(spent, 1e-9)
 
 
 def page_digits(test: Digits, pages_a_kind: int, seed: int) -> PageDigits:

@@ -45,10 +45,42 @@ def test_a_line_says_what_was_reached(wrong, words):
     assert report_line(bar([0, 1, 2, 3, 4, 5, 6, 7], 0.875), reader(*wrong)) == words
 
 
-@pytest.mark.parametrize(("sure", "share"), [(0.95, "25.00%"), (0.85, "0.00%")])
+@pytest.mark.parametrize(
+    ("sure", "share"), [(0.95, "25.00% (at most 1 %) MISSED"), (0.85, "0.00% (at most 1 %) reached")]
+)
 def test_of_what_is_no_digit_only_sure_readings_count(sure, share):
     line = report_line(bar([10, 10, 3, 10], None), reader(sure=sure))
-    assert line == f"some set                4  called a digit over 0.9: {share} (at most 1 %)"
+    assert line == f"some set                4  called a digit over 0.9: {share}"
+
+
+def test_digits_called_none_count_over_all_sets_of_digits():
+    bars = [bar([1] * 300, 0.9), bar([2] * 100, 0.9), bar([10] * 50, None)]
+    assert evaluate.lost_line(bars, reader()).endswith("400  called none 0.00% (at most 0.3%) reached")
+    assert evaluate.lost_line(bars, reader(7)).endswith("400  called none 0.50% (at most 0.3%) MISSED")
+
+
+def test_of_crops_of_pages_the_surest_and_the_fit_of_confidence_are_told():
+    crops = bar([3] * 1000, None).crops
+    exact = reader(sure=1.0)
+
+    def one_wrong_but_unsure(images):
+        chances = exact(images)
+        chances[0] = 0.05
+        chances[0, 4] = 0.5
+        return chances
+
+    fit, surest = evaluate.page_lines(crops, one_wrong_but_unsure)
+    assert "99.90%, called none 0.00%" in fit
+    assert "error 0.0005 (at most 0.01) reached" in fit
+    assert surest.endswith("999  0 wrong: none (at most 1 in 2,000) reached")
+
+    def one_wrong_and_sure(images):
+        chances = exact(images)
+        chances[0] = np.eye(11)[4]
+        return chances
+
+    _, surest = evaluate.page_lines(crops, one_wrong_and_sure)
+    assert surest.endswith("1000  1 wrong: 1 in 1,000 (at most 1 in 2,000) MISSED")
 
 
 def test_ink_is_white_whichever_way_a_set_was_stored():
