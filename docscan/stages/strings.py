@@ -332,7 +332,7 @@ def read_strips(
 def _read(strip: Strip, posteriors: Sequence[NDArray[np.float32]], temperature: float) -> StringReading:
     views = [steps.astype(np.float64) for steps in posteriors]
     texts = list(dict.fromkeys(text for steps in views for text in likely_texts(steps)))
-    chances = np.mean([[text_chance(steps, text) for text in texts] for steps in views], axis=0)
+    chances = np.mean([text_chances(steps, texts) for steps in views], axis=0)
     weights = np.append(chances, max(0.0, 1 - chances.sum())) ** (1 / temperature)
     order = np.argsort(-chances, kind="stable")
     best, *rest = [Alternative(texts[rank], float(weights[rank] / weights.sum())) for rank in order]
@@ -363,25 +363,37 @@ def likely_texts(steps: NDArray[np.float64]) -> list[str]:
     return list(beam)[:_RIVALS]
 
 
-def text_chance(steps: NDArray[np.float64], text: str) -> float:
-    """The chance of exactly `text`, summed over all ways to place it on the steps (T, 11)."""
-    states, may_skip = _states(text)
-    chances = np.zeros(len(states))
-    chances[0] = 1.0  # before the first step: the blank that may come first
-    for place, row in enumerate(steps[:, states]):
+def text_chances(steps: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
+    """The chance of exactly each of the texts (K,), summed over all ways to place it on the steps (T, 11)."""
+    lengths = np.array([len(text) for text in texts])
+    states = np.full((len(texts), 2 * int(lengths.max(initial=0)) + 1), BLANK, np.intp)
+    for own, text in zip(states, texts, strict=True):
+        own[: 2 * len(text) + 1] = _states(text)
+    # What moves on beyond a shorter text's last state never comes back, so texts of all lengths go together.
+    may_skip = _may_skip(states)
+    chances = np.zeros(states.shape)
+    chances[:, 0] = 1.0  # before the first step: the blank that may come first
+    for place, row in enumerate(steps):
         moved = chances.copy()
-        moved[1:] += chances[:-1]
+        moved[:, 1:] += chances[:, :-1]
         if place:
-            moved[2:] += np.where(may_skip, chances[:-2], 0)
-        chances = moved * row
-    return float(chances[-2:].sum())
+            moved[:, 2:] += np.where(may_skip, chances[:, :-2], 0)
+        chances = moved * row[states]
+    each = np.arange(len(texts))
+    in_digit = np.where(lengths > 0, chances[each, 2 * lengths - 1], 0)
+    return np.asarray(chances[each, 2 * lengths] + in_digit, dtype=np.float64)
 
 
-def _states(text: str) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """A text's labels with blanks around each; and, from the third on, whether the blank before it may be left out."""
+def _states(text: str) -> NDArray[np.intp]:
+    """A text's labels with blanks around each."""
     states = np.full(2 * len(text) + 1, BLANK, np.intp)
     states[1::2] = [int(digit) for digit in text]
-    return states, (states[2:] != BLANK) & (states[2:] != states[:-2])
+    return states
+
+
+def _may_skip(states: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Before which of the states (..., S), from the third on, the blank may be left out."""
+    return np.asarray((states[..., 2:] != BLANK) & (states[..., 2:] != states[..., :-2]))
 
 
 def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple[float, float], ...]:
@@ -408,7 +420,8 @@ def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple
 
 def _alignment(steps: NDArray[np.float64], text: str) -> NDArray[np.intp]:
     """Which digit of the text (steps,) each step shows on the likeliest path, -1 where none."""
-    states, may_skip = _states(text)
+    states = _states(text)
+    may_skip = _may_skip(states)
     logs = np.log(np.maximum(steps[:, states], 1e-30))
     best = np.full(len(states), -math.inf)
     best[:2] = logs[0, :2]

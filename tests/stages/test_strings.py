@@ -23,7 +23,7 @@ from docscan.stages.strings import (
     find_strings,
     likely_texts,
     read_strips,
-    text_chance,
+    text_chances,
     views_of,
 )
 
@@ -220,8 +220,11 @@ def test_a_texts_chance_is_the_sum_over_all_its_paths():
     for path in product(range(BLANK + 1), repeat=4):
         text = collapsed(path)
         chances[text] = chances.get(text, 0.0) + math.prod(row[label] for row, label in zip(steps, path, strict=True))
-    for text in ("", "3", "33", "12", "3131", "313131"):
-        assert text_chance(steps, text) == pytest.approx(chances.get(text, 0.0), abs=1e-12)
+    texts = ["", "3", "33", "12", "3131", "313131"]
+    expected = [chances.get(text, 0.0) for text in texts]
+    assert text_chances(steps, texts) == pytest.approx(expected, abs=1e-12)
+    for text, chance in zip(texts, expected, strict=True):  # alone as in the company of longer ones
+        assert text_chances(steps, [text]) == pytest.approx([chance], abs=1e-12)
 
 
 def test_the_beam_finds_a_text_that_is_likeliest_only_summed_over_its_paths():
