@@ -18,7 +18,7 @@ from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
-from docscan.stages.words import leave_out_words
+from docscan.stages.words import leave_out_texts, leave_out_words
 
 
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
@@ -30,6 +30,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     probabilities = model.probabilities(normalise_all(glyphs.inks))
     about = Surroundings(unruled.rulings, components.low, components.runs)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
+    readings, about = leave_out_texts(readings, about, settings.layout)
     lone = find_lone_strings(components.pieces, components.digit_height_px, settings.strings)
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
     strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))

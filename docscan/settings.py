@@ -209,14 +209,22 @@ class LayoutSettings:
     """Boxes for a digit each that stand apart by no more than this share of their width are one comb."""
     max_space: float = 1.6
     """Words no further apart than this are of one text,"""
-    max_text_ratio: float = 1.9
+    max_level_space: float = 3.0
+    """or than this where their letters stand on one line, as a typewriter's do,"""
+    same_line: float = 0.05
+    """but for this much;"""
+    max_text_ratio: float = 2.4
     """whose letters are no more than this many times as high as their neighbours: a hand writes larger than print,"""
+    max_letter_ratio: float = 1.9
+    """Letters of one word are no more than this many times as high as each other,"""
     min_text_overlap: float = 0.2
     """and share at least this part of the lower one's height: a comma does."""
     min_set_off: float = 0.9
-    """The last word of a text is no part of it after a space at least this wide: a number behind its label."""
+    """A word with spaces at least this wide about it is a number beside its label,"""
     max_unread_number: float = 0.34
-    """if no more than this share of it is no digit."""
+    """if no more than this share of it is no digit, and it does not look printed, or"""
+    min_far_off: float = 1.8
+    """those spaces are this many times as wide as the page's usual one between words."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_text_digits: float = 0.67

@@ -1,5 +1,6 @@
 """Digits -> which follows which: near, level, of a like height, and with no ruling between."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ class Reach(NamedTuple):
     height_ratio: float
     overlap: float
     """They share at least this part of the lower one's height."""
+    level: float = math.inf
+    """Their lower ends are no further apart than this, in heights of the higher one."""
 
 
 def next_digits(boxes: NDArray[np.int32], rulings: Rulings, settings: LayoutSettings) -> list[tuple[int, int]]:
@@ -32,6 +35,7 @@ def next_boxes(boxes: NDArray[np.int32], rulings: Rulings, reach: Reach) -> list
     higher, lower = np.maximum(heights[one], heights[other]), np.minimum(heights[one], heights[other])
     follows = (boxes[other, 0] - boxes[one, 2] <= reach.gap * higher) & (higher <= reach.height_ratio * lower)
     follows &= shared_rows(boxes[one], boxes[other]) >= reach.overlap * lower
+    follows &= np.abs(boxes[one, 3] - boxes[other, 3]) <= reach.level * higher
     _, nearest = np.unique(one[follows], return_index=True)
     pairs = zip(one[follows][nearest].tolist(), other[follows][nearest].tolist(), strict=True)
     return [pair for pair in pairs if not is_ruled_between(boxes[pair[0]], boxes[pair[1]], rulings)]

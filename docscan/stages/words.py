@@ -1,25 +1,54 @@
 """Readings -> Digits: what stands among letters is no number."""
 
+import itertools
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Digit, LowInk, Surroundings
+from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.grouping import group, neighbour_pairs
 
 
-def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> tuple[Digit, ...]:
-    """The digits among the readings of a page's glyphs, but for those that stand among letters.
+class Untexted(NamedTuple):
+    """A page's readings without its texts."""
 
-    Letters are what was not read as a digit, low ones included; words that stand together are one text. A digit beside
-    ink that was not read is marked.
+    readings: tuple[Digit, ...]
+    about: Surroundings
+    """Without their low letters and what was not read of them."""
+
+
+def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> Untexted:
+    """The readings of a page's glyphs, and what stands about them, but for its texts: words in a row, a space apart.
+
+    Most of what stands in a text was not read as a digit. A number written beside a label is none of its words.
+    """
+    own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    low_letters = np.flatnonzero(_is_low_letter(about.low, settings))
+    boxes = np.concatenate([own, about.runs, about.low.boxes[low_letters]])
+    is_digit = np.zeros(len(boxes), dtype=np.bool_)
+    is_digit[: len(own)] = [reading.text != "" for reading in readings]
+    if is_digit.all():
+        return Untexted(readings, about)
+    in_text = _in_text(boxes, is_digit, about.rulings, settings)
+    of_readings, of_runs, of_low = np.split(in_text, [len(own), len(own) + len(about.runs)])
+    low = replace(about.low, boxes=np.delete(about.low.boxes, low_letters[of_low], axis=0))
+    return Untexted(
+        tuple(itertools.compress(readings, ~of_readings)), replace(about, runs=about.runs[~of_runs], low=low)
+    )
+
+
+def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> tuple[Digit, ...]:
+    """The digits among the readings of a page's glyphs, but for those of words.
+
+    Letters are what was not read as a digit, low ones included. A digit beside ink that was not read is marked.
     """
     boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
     is_digit = np.array([reading.text != "" for reading in readings], dtype=np.bool_)
-    low = _low_letters(about.low, settings)
+    low = about.low.boxes[_is_low_letter(about.low, settings)]
     boxes = np.concatenate([boxes, about.runs, low])
     is_digit = np.concatenate([is_digit, np.zeros(len(about.runs) + len(low), dtype=np.bool_)])
     if is_digit.all():
@@ -30,7 +59,7 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
     # Of two, one may be a sign: 5€.
     is_number = (members - digits <= np.maximum(settings.max_unread_share * members, 1)) | (members <= 2)
-    keep = is_digit & is_number[words] & ~_in_text(boxes, is_digit, words, about, settings)
+    keep = is_digit & is_number[words]
     is_low = np.arange(len(boxes)) >= len(boxes) - len(low)
     beside_unread = {
         one for pair in links for one, other in (pair, pair[::-1]) if not is_digit[other] and not is_low[other]
@@ -41,25 +70,29 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
 
 
 def _in_text(
-    boxes: NDArray[np.int32],
-    is_digit: NDArray[np.bool_],
-    words: NDArray[np.intp],
-    about: Surroundings,
-    settings: LayoutSettings,
+    boxes: NDArray[np.int32], is_digit: NDArray[np.bool_], rulings: Rulings, settings: LayoutSettings
 ) -> NDArray[np.bool_]:
-    """Which boxes (N, 4) stand in a text: in a row of words a space apart, most of whose letters are no digits."""
-    reach = Reach(settings.max_space, settings.max_text_ratio, settings.min_text_overlap)
-    texts = group(len(boxes), next_boxes(boxes, about.rulings, reach))
-    digits, members = np.bincount(texts, weights=is_digit), np.bincount(texts)
-    is_text = (members - digits >= settings.min_letters) & (digits < settings.max_text_digits * members)
-    in_text = is_text[texts] & ~_set_off(boxes, is_digit, words, texts, settings)
+    """Which boxes (N, 4) stand in a text."""
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    near = Reach(settings.max_space, settings.max_text_ratio, settings.min_text_overlap)
+    level = near._replace(gap=settings.max_level_space, level=settings.same_line)
+    texts = group(len(boxes), next_boxes(boxes, rulings, near) + next_boxes(boxes, rulings, level))
+    # Two digits that touch are wider than high.
+    is_letter = ~is_digit & ((widths <= heights) | (heights <= settings.max_low_digit * np.median(heights)))
+    digits, letters = np.bincount(texts, weights=is_digit), np.bincount(texts, weights=is_letter)
+    is_text = (letters >= settings.min_letters) & (digits < settings.max_text_digits * (digits + letters))
+    in_text = is_text[texts]
+    if not in_text.any():
+        return in_text
+    in_text[in_text] = ~_set_off(boxes[in_text], is_digit[in_text], texts[in_text], rulings, settings)
     # Its points, commas and the dots of its i are too low to be among its letters.
-    heights = boxes[:, 3] - boxes[:, 1]
-    one, other = neighbour_pairs(boxes, np.full(len(boxes), settings.max_space / 2 * np.median(heights)))
+    one, other = neighbour_pairs(boxes, np.full(len(boxes), settings.max_level_space * np.median(heights)))
     large = np.where(heights[one] > heights[other], one, other)
     small = one + other - large
-    level = shared_rows(boxes[small], boxes[large]) >= -heights[large] / 2
-    marks = in_text[large] & level & (heights[small] <= settings.max_low_digit * heights[large])
+    beside = shared_rows(boxes[small], boxes[large]) >= -heights[large] / 2
+    tallest = np.zeros(len(texts))
+    np.maximum.at(tallest, texts, heights)
+    marks = in_text[large] & beside & (heights[small] <= settings.max_low_digit * tallest[texts[large]])
     in_text[small[marks]] = True
     return in_text
 
@@ -67,29 +100,57 @@ def _in_text(
 def _set_off(
     boxes: NDArray[np.int32],
     is_digit: NDArray[np.bool_],
-    words: NDArray[np.intp],
     texts: NDArray[np.intp],
+    rulings: Rulings,
     settings: LayoutSettings,
 ) -> NDArray[np.bool_]:
-    """Which boxes (N, 4) are of the last word of a text, after a wide space: what was written after a label.
+    """Which boxes (N, 4) of texts (N,) are of numbers written beside a label: digits with wide spaces about them.
 
-    It is a number, as far as it was read.
+    Those as high as the text's letters and on their line are printed with them, unless no space of a text is as wide.
     """
-    order = np.lexsort((boxes[:, 2], texts))
-    last = order[np.diff(texts[order], append=-1) != 0]
-    is_last = words == words[last][texts]
-    ends = np.full(len(last), np.iinfo(np.int32).min)
-    np.maximum.at(ends, texts[~is_last], boxes[~is_last, 2])
-    starts = np.full(len(last), np.iinfo(np.int32).max)
-    np.minimum.at(starts, texts[is_last], boxes[is_last, 0])
-    heights = boxes[:, 3] - boxes[:, 1]
-    apart = starts - ends >= settings.min_set_off * heights[last]
+    letters = Reach(settings.max_gap, settings.max_letter_ratio, settings.min_overlap)
+    links = [pair for pair in next_digits(boxes, rulings, settings) if is_digit[pair[0]] and is_digit[pair[1]]]
+    words = group(len(boxes), next_boxes(boxes, rulings, letters) + links)
     digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
-    apart &= (members - digits <= settings.max_unread_number * members)[words[last]]
-    return np.asarray(is_last & apart[texts])
+    is_number = members - digits <= settings.max_unread_number * members
+    spans = _outer_boxes(boxes, words)
+    of_text = texts[np.unique(words, return_index=True)[1]]
+    order = np.lexsort((spans[:, 0], of_text))
+    left, top, right, bottom = spans[order].T
+    spaces = (left[1:] - right[:-1]) / np.minimum(bottom - top, np.roll(bottom - top, 1))[1:]
+    spaces[np.diff(of_text[order]) != 0] = np.inf
+    between_words = np.isfinite(spaces) & ~is_number[order[1:]] & ~is_number[order[:-1]]
+    usual = np.median(spaces[between_words]) if between_words.any() else 0.0
+    nearest = np.zeros(len(spans))
+    nearest[order] = np.minimum(np.append(np.inf, spaces), np.append(spaces, np.inf))
+    may_be = is_number & (nearest >= settings.min_set_off)
+    printed = _is_printed(boxes, is_digit & may_be[words], texts, settings)
+    is_written = (2 * np.bincount(words, weights=printed) < digits) | (nearest >= settings.min_far_off * usual)
+    return np.asarray((may_be & is_written)[words])
 
 
-def _low_letters(low: LowInk, settings: LayoutSettings) -> NDArray[np.int32]:
-    """The boxes (K, 4) of low ink that could be letters: thicker than points and dashes."""
+def _outer_boxes(boxes: NDArray[np.int32], words: NDArray[np.intp]) -> NDArray[np.int32]:
+    """The boxes (W, 4) around those of each word."""
+    order = np.argsort(words, kind="stable")
+    starts = np.flatnonzero(np.diff(words[order], prepend=-1))
+    ends = np.minimum.reduceat(boxes[order, :2], starts), np.maximum.reduceat(boxes[order, 2:], starts)
+    return np.concatenate(ends, axis=1)
+
+
+def _is_printed(
+    boxes: NDArray[np.int32], rows: NDArray[np.bool_], texts: NDArray[np.intp], settings: LayoutSettings
+) -> NDArray[np.bool_]:
+    """Which of some rows of boxes (N, 4) are as high and stand as low as another box of their text."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    printed = np.zeros(len(boxes), dtype=np.bool_)
+    for row in np.flatnonzero(rows).tolist():
+        letters = (texts == texts[row]) & ~rows
+        unlike = np.maximum(np.abs(heights[letters] - heights[row]), np.abs(boxes[letters, 3] - boxes[row, 3]))
+        printed[row] = bool((unlike <= settings.same_line * heights[row]).any())
+    return printed
+
+
+def _is_low_letter(low: LowInk, settings: LayoutSettings) -> NDArray[np.bool_]:
+    """Which low ink (K,) could be letters: thicker than points and dashes."""
     widths, heights = (low.boxes[:, 2:] - low.boxes[:, :2]).T
-    return np.asarray(low.boxes[np.minimum(widths, heights) >= settings.min_letter * low.pen_px])
+    return np.asarray(np.minimum(widths, heights) >= settings.min_letter * low.pen_px)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from docscan.records import Box, Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.grain import leave_out_grain
-from docscan.stages.words import leave_out_words
+from docscan.stages.words import leave_out_texts, leave_out_words
 
 NONE = np.zeros((0, 4), np.float32)
 RULINGS = Rulings(NONE, np.zeros(0, np.float32), NONE, np.zeros(0, np.float32))
@@ -21,11 +23,14 @@ def signs(text, *, left=0, height=40, advance=28):
     ]
 
 
+def surroundings(low=(), runs=()):
+    low_boxes, run_boxes = (np.array(boxes, np.int32).reshape(-1, 4) for boxes in (low, runs))
+    return Surroundings(RULINGS, LowInk(low_boxes, 4.0), run_boxes)
+
+
 def kept(*readings, low=(), runs=()):
-    about = Surroundings(
-        RULINGS, LowInk(np.array(low, np.int32).reshape(-1, 4), 4.0), np.array(runs, np.int32).reshape(-1, 4)
-    )
-    return leave_out_words(tuple(readings), about, LayoutSettings())
+    rest = leave_out_texts(tuple(readings), surroundings(low, runs), LayoutSettings())
+    return leave_out_words(rest.readings, rest.about, LayoutSettings())
 
 
 def text_of(readings):
@@ -35,12 +40,14 @@ def text_of(readings):
 @pytest.mark.parametrize(
     ("text", "left"),
     [
-        (".... 15 .....", ""),  # name is Smith
-        ("..... 806 ..1..", ""),  # there Bob smile
+        (".... 15 ... .....", ""),  # name is not Smith
+        ("..... 806 ..1.. ...", ""),  # there Bob smiles not
         ("......   42", "42"),  # Amount   42
         (".1. 42", "42"),  # two letters make no text
         ("......  6.", ""),  # we shall   be
-        ("......  4212.", "4212"),  # Amount   4212 and a sign
+        ("......   4212.", "4212"),  # Amount   4212 and a sign
+        ("....   ..1.   ..1   15   .....", ""),  # the same as in the first by a typewriter
+        ("....   42   ..... .....", "42"),  # Paid   42   euros today
         ("......   42   .....", "42"),  # Amount   42   euros
     ],
 )
@@ -51,6 +58,21 @@ def test_words_that_look_like_numbers_are_left_out_among_words(text, left):
 def test_a_hand_much_larger_than_the_print_before_it_is_no_part_of_the_text():
     label, number = signs("......", height=20, advance=14), signs("42", left=110)
     assert text_of(kept(*label, *number)) == "42"
+
+
+def test_a_number_as_high_as_its_label_is_none_of_its_words_off_their_line():
+    label, typed = signs("...... ... ...."), signs("75", left=472)
+    written = [replace(digit, box=digit.box._replace(top=4, bottom=44)) for digit in typed]
+    assert text_of(kept(*label, *written)) == "75"
+    assert text_of(kept(*label, *typed)) == ""
+
+
+def test_nothing_of_a_text_is_left_to_be_read_as_a_string():
+    readings, runs, low = signs(".. .."), [(140, 0, 300, 40)], [(20, 28, 32, 40), (600, 28, 612, 40)]
+    rest = leave_out_texts(tuple(readings), surroundings(low, runs), LayoutSettings())
+    assert rest.readings == ()
+    assert len(rest.about.runs) == 0
+    assert rest.about.low.boxes.tolist() == [[600, 28, 612, 40]]
 
 
 def test_points_and_commas_of_a_text_are_no_digits():
