@@ -60,6 +60,14 @@ class StraightenSettings:
     """A page is levelled where that makes its lines this many times as sharp ..."""
     min_halves: int = 3
     """... and where so many of its top, bottom, left and right halves agree, to a degree, on the angle."""
+    least_row_deg: float = 12.0
+    """The only row on a picture is levelled where it slopes by this: less leaves its digits in a row,"""
+    max_off_row: float = 0.5
+    """where no piece's middle is further from it than this share of a piece's length,"""
+    max_row_gap: float = 1.0
+    """none further from the next,"""
+    min_row_piece: float = 0.35
+    """and what is no shorter than this share of the longest counts as a piece."""
     quarter_turns: bool = True
     """Whether a page that reads badly is held against itself turned by 90, 180 and 270 degrees."""
     min_glyphs: int = 16

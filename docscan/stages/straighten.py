@@ -17,6 +17,7 @@ from docscan.records import NOT_A_DIGIT, Box, Glyphs, InkMask, Number, Page, Pag
 from docscan.settings import BinariseSettings, StraightenSettings
 from docscan.stages.binarise import dark_ink, is_light_on_dark, light_ink, reduced
 from docscan.stages.classify import DigitModel
+from docscan.stages.components import label
 from docscan.stages.normalise import normalise_all
 
 _TURNS = 4
@@ -24,6 +25,8 @@ _AS_IT_IS = np.eye(2, 3)
 _COARSE = 3  # rows of the reduced page to a row of its first profile: a peak one degree wide is seen whole
 _STRIPS = 64  # upright ones, of the first profile ...
 _FINE_STRIPS = 96  # ... and of the second, which only a skewed page pays for
+_FEWEST = 3  # pieces that a row's slope shows in
+_MOST_PIECES = 100  # of a picture of one row, specks among them
 
 
 def straighten(page: Page, ink: InkMask, binarising: BinariseSettings, settings: StraightenSettings) -> Straight:
@@ -55,7 +58,7 @@ def find_skew(ink: NDArray[np.uint8], settings: StraightenSettings) -> float:
     """By how many degrees (H, W) ink is to be turned anticlockwise for its lines to be level; 0 where it is to stay.
 
     It stays where the angle is small, where level lines are nearly as sharp, and where fewer than three of the page's
-    four halves agree: a page of a few numbers, or a picture of one.
+    four halves agree: a page of a few numbers, or a picture of one, unless that is a single row which slopes.
     """
     if min(ink.shape) < settings.min_side_px:
         return 0.0
@@ -67,12 +70,38 @@ def find_skew(ink: NDArray[np.uint8], settings: StraightenSettings) -> float:
     best = int(np.argmax(whole))
     agree = int((np.abs(angles[np.argmax(halves, axis=0)] - angles[best]) <= 1).sum())
     gain = whole[best] / max(whole[len(whole) // 2], 1e-9)
-    if abs(angles[best]) < settings.least_deg - 1 or agree < settings.min_halves or gain < settings.min_gain:
+    if agree < settings.min_halves:
+        return _slope_of_row(reduced, settings)
+    if abs(angles[best]) < settings.least_deg - 1 or gain < settings.min_gain:
         return 0.0
     near = angles[best] + np.arange(-1, 1.01, 0.25)
     fine = _sharpness(reduced, height, min(_FINE_STRIPS, width // 6), near)
     skew_deg = float(near[np.argmax(fine[:, :2].sum(axis=1))])
     return skew_deg if abs(skew_deg) >= settings.least_deg else 0.0
+
+
+def _slope_of_row(ink: NDArray[np.uint8], settings: StraightenSettings) -> float:
+    """By how many degrees the only row in (H, W) ink falls to the right; 0 where there is more or it is level.
+
+    Digits that follow each other no longer share enough of their rows to make one number then.
+    """
+    _, stats = label(ink)
+    if not _FEWEST < len(stats) <= _MOST_PIECES:
+        return 0.0
+    left, top, width, height = stats[1:, : cv2.CC_STAT_AREA].T
+    longest = np.maximum(width, height)
+    large = np.flatnonzero(longest >= settings.min_row_piece * longest.max())
+    row = large[np.argsort(left[large], kind="stable")]
+    unit = float(np.median(longest[row]))
+    gaps = left[row[1:]] - (left + width)[row[:-1]]
+    along, down = left[row] + width[row] / 2, top[row] + height[row] / 2
+    along, down = along - along.mean(), down - down.mean()
+    if len(row) < _FEWEST or gaps.max() > settings.max_row_gap * unit or np.ptp(along) < unit:
+        return 0.0
+    slope = float(along @ down / (along @ along))
+    slope_deg = float(np.degrees(np.arctan(slope)))
+    in_a_row = bool(np.abs(down - slope * along).max() <= settings.max_off_row * unit)
+    return slope_deg if in_a_row and settings.least_row_deg <= abs(slope_deg) <= settings.most_deg else 0.0
 
 
 def _without_edges(ink: NDArray[np.uint8], settings: StraightenSettings) -> NDArray[np.uint8]:

@@ -68,6 +68,34 @@ def test_what_has_too_few_lines_to_tell_stays_as_it_is(gray):
     assert skew_of(gray) == 0
 
 
+def rows_of_strokes(slope_deg, rows=1, between=40):
+    """Rows of five strokes as high as digits, so far `between` each other, falling to the right."""
+    gray = np.full((480, 640), 230, np.uint8)
+    for x in 320 + between * np.arange(-2, 3):
+        for y in 240 + 90 * np.arange(rows):
+            cv2.line(gray, (int(x), int(y) - 25), (int(x), int(y) + 25), 60, 6)
+    turn = cv2.getRotationMatrix2D((320, 240), -slope_deg, 1.0)
+    return cv2.warpAffine(gray, turn, (640, 480), borderValue=230)
+
+
+@pytest.mark.parametrize("slope_deg", [-30, -18, 18, 30])
+def test_a_row_alone_on_a_picture_is_levelled(slope_deg):
+    assert skew_of(rows_of_strokes(slope_deg)) == pytest.approx(slope_deg, abs=1)
+
+
+@pytest.mark.parametrize(
+    "gray",
+    [rows_of_strokes(8), rows_of_strokes(50), rows_of_strokes(90), rows_of_strokes(25, between=90)],
+    ids=["hardly sloping", "steep", "a column", "far apart"],
+)
+def test_a_row_that_slopes_little_or_is_none_stays_as_it_is(gray):
+    assert skew_of(gray, min_halves=5) == 0  # whatever the profiles say
+
+
+def test_two_rows_are_no_row():
+    assert skew_of(rows_of_strokes(25, rows=2), min_halves=5) == 0
+
+
 def test_a_dark_bar_at_the_edge_is_no_line():
     gray = page_of_lines(8)
     gray[:20] = 0
