@@ -76,7 +76,9 @@ def _in_text(
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     near = Reach(settings.max_space, settings.max_text_ratio, settings.min_text_overlap)
     level = near._replace(gap=settings.max_level_space, level=settings.same_line)
-    texts = group(len(boxes), next_boxes(boxes, rulings, near) + next_boxes(boxes, rulings, level))
+    past_marks = near._replace(overlap=settings.min_overlap)
+    links = [link for reach in (near, past_marks, level) for link in next_boxes(boxes, rulings, reach)]
+    texts = group(len(boxes), links)
     # Two digits that touch are wider than high.
     is_letter = ~is_digit & ((widths <= heights) | (heights <= settings.max_low_digit * np.median(heights)))
     digits, letters = np.bincount(texts, weights=is_digit), np.bincount(texts, weights=is_letter)
