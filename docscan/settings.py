@@ -235,6 +235,8 @@ class LayoutSettings:
     """those spaces are this many times as wide as the page's usual one between words."""
     min_letters: int = 3
     """A text has so many letters at least,"""
+    max_letter_width: float = 1.2
+    """no wider than this many times their height: two digits that touch are,"""
     max_text_digits: float = 0.67
     """and less than this share of it looks like digits."""
     strike_level: float = 0.25

@@ -79,8 +79,9 @@ def _in_text(
     past_marks = near._replace(overlap=settings.min_overlap)
     links = [link for reach in (near, past_marks, level) for link in next_boxes(boxes, rulings, reach)]
     texts = group(len(boxes), links)
-    # Two digits that touch are wider than high.
-    is_letter = ~is_digit & ((widths <= heights) | (heights <= settings.max_low_digit * np.median(heights)))
+    is_letter = ~is_digit & (
+        (widths <= settings.max_letter_width * heights) | (heights <= settings.max_low_digit * np.median(heights))
+    )
     digits, letters = np.bincount(texts, weights=is_digit), np.bincount(texts, weights=is_letter)
     is_text = (letters >= settings.min_letters) & (digits < settings.max_text_digits * (digits + letters))
     in_text = is_text[texts]

@@ -67,6 +67,19 @@ def test_a_number_as_high_as_its_label_is_none_of_its_words_off_their_line():
     assert text_of(kept(*label, *typed)) == ""
 
 
+@pytest.mark.parametrize(("width", "left"), [(44, ""), (54, "6")], ids=["letters", "touching digits"])
+def test_unread_pieces_wider_than_letters_make_no_text(width, left):
+    unread = [Digit("", 0.9, Box(60 * place, 0, 60 * place + width, 40)) for place in range(4)]
+    assert text_of(kept(*unread, *signs("6", left=256))) == left
+
+
+def test_a_text_goes_on_behind_a_comma():
+    """It hangs below the next word, which stands a little higher than the one before it."""
+    word, comma, number = signs("...."), Digit("1", 0.9, Box(106, 36, 114, 50)), signs("15", left=126)
+    raised = [replace(digit, box=digit.box._replace(top=-3, bottom=37)) for digit in number]
+    assert text_of(kept(*word, comma, *raised)) == ""
+
+
 def test_nothing_of_a_text_is_left_to_be_read_as_a_string():
     readings, runs, low = signs(".. .."), [(140, 0, 300, 40)], [(20, 28, 32, 40), (600, 28, 612, 40)]
     rest = leave_out_texts(tuple(readings), surroundings(low, runs), LayoutSettings())
