@@ -75,7 +75,7 @@ def test_unread_pieces_wider_than_letters_make_no_text(width, left):
 
 def test_a_text_goes_on_behind_a_comma():
     """It hangs below the next word, which stands a little higher than the one before it."""
-    word, comma, number = signs("...."), Digit("1", 0.9, Box(106, 36, 114, 50)), signs("15", left=126)
+    word, comma, number = signs("...."), Digit("1", 0.9, Box(106, 34, 114, 52)), signs("15", left=126)
     raised = [replace(digit, box=digit.box._replace(top=-3, bottom=37)) for digit in number]
     assert text_of(kept(*word, comma, *raised)) == ""
 
