@@ -204,6 +204,9 @@ class LayoutSettings:
     """Neighbours are no more than this many times as high as each other: a flat 5 beside a tall 6."""
     max_letter_gap: float = 0.5
     """Letters and digits no further apart than this are one word."""
+    max_letter_ratio: float = 1.9
+    """In a text, letters of one word are no more than this many times as high as their neighbours: a number written
+    hard by its label is none of it."""
     max_unread_share: float = 0.2
     """Where more than this share of three or more neighbours, and more than one, are no digits, it is a word: the oo of
     Room are no 00."""
@@ -222,9 +225,7 @@ class LayoutSettings:
     same_line: float = 0.05
     """but for this much;"""
     max_text_ratio: float = 2.4
-    """whose letters are no more than this many times as high as their neighbours: a hand writes larger than print,"""
-    max_letter_ratio: float = 1.9
-    """Letters of one word are no more than this many times as high as each other,"""
+    """whose letters are no more than this many times as high as their neighbours: brackets beside an a are,"""
     min_text_overlap: float = 0.2
     """and share at least this part of the lower one's height: a comma does."""
     min_set_off: float = 0.9
