@@ -189,7 +189,8 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
         return Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
     middle, scale = _fitted(_without_lines(strong))
     commas = _hanging(strong, (middle, DIGIT_PX / scale))
-    darkness, mask = np.where(commas, np.float32(0), darkness), np.where(commas, np.uint8(0), mask)
+    if commas.any():
+        darkness, mask = np.where(commas, np.float32(0), darkness), np.where(commas, np.uint8(0), mask)
     dark = np.zeros_like(mask)
     dark[inside] = np.where(darkness[inside] >= _STRONG, np.uint8(255), np.uint8(0))
     dark = _without_specks(dark)
@@ -218,6 +219,8 @@ def _hanging(strong: NDArray[np.uint8], level: tuple[float, float]) -> NDArray[n
     low = (tops >= middle + _HANGS_FROM * height) & (tops + heights >= baseline + _HANGS_TO * height)
     low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths)
     commas = np.zeros(strong.shape, np.uint8)
+    if not low[1:].any():
+        return commas > 0
     for piece in np.flatnonzero(low[1:]) + 1:
         columns = slice(lefts[piece], lefts[piece] + widths[piece])
         above = (strong[: tops[piece], columns] > 0).any(axis=0)
