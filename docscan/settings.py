@@ -109,7 +109,7 @@ class RulingSettings:
     """A side of a box, held by other lines or the edge of the page, is at least this long: the stem of a 4 is not."""
     overshoot: float = 0.3
     """... and runs on past the line that holds it by no more than this."""
-    slenderness: float = 9
+    slenderness: float = 7
     """A line is this many times as long as it is thick: a boxy 0 is not made of lines."""
     max_thickness: float = 0.5
     """Thicker than this is a dark area."""

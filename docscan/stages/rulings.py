@@ -153,8 +153,9 @@ def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
     settings, unit = scale.settings, scale.unit / scale.factor
     if unit == 0:
         return _no_lines()
+    thicker = 0
     if scale.factor == 1:  # a hairline askew leaves short runs only; reducing has thickened it already
-        small = cv2.dilate(small, np.ones((3, 1), np.uint8))
+        small, thicker = cv2.dilate(small, np.ones((3, 1), np.uint8)), 2
     run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
     runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
     places = cv2.findNonZero(runs)
@@ -162,10 +163,11 @@ def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
         return _no_lines()
     labels, stats = label(cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)))
     left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
-    thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1)  # on a page all ink the paper has no width
+    thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
     thinnest = thickness - 1 + 1 / scale.factor  # the line may but touch the outermost pixels
     keep = (width >= settings.min_side * unit) & (width >= settings.slenderness * thinnest)
-    keep &= (thickness <= settings.max_thickness * unit + 1) & (height <= settings.max_slope * width + thickness + 1)
+    keep &= thickness <= settings.max_thickness * unit + 1
+    keep &= height - thicker <= settings.max_slope * width + thickness + 1
     keep[0] = False  # the paper
     along, across = places.reshape(-1, 2).T
     line = labels[across, along].astype(np.intp)

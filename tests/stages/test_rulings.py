@@ -86,6 +86,19 @@ def test_a_page_all_ink_is_no_ruling():
     assert np.array_equal(unruled(ink).ink.ink, ink)
 
 
+def test_the_thick_sides_of_a_small_box_are_lines():
+    # At 150 dpi a form's lines are a seventh as thick as its cells are high, and looked for on the page as it is.
+    ink = paper()
+    clean = ink.copy()
+    for row in (150, 206):
+        across(ink, row, 100, 260, thickness=6)
+    for column in (102, 258):
+        down(ink, column, 150, 206, thickness=6)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 2)
+
+
 def test_a_page_of_digits_alone_keeps_every_pixel():
     ink = paper()
     one(ink, 600, 20)
