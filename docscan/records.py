@@ -68,9 +68,17 @@ class InkMask:
     """(H, W) uint8: 255 = ink, 0 = paper."""
     dpi: float | None = None
     """Resolution in pixels per inch, where known."""
+    pale: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0), np.uint8))
+    """(H, W) uint8: the ink and what is paler than it, printed lines among it; (0, 0) where that was not looked at."""
 
     def __post_init__(self) -> None:
         _check(self.ink, "ink", ndim=2, dtype=np.uint8)
+        _check(self.pale, "pale", ndim=2, dtype=np.uint8)
+
+    @property
+    def with_pale(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: what may be a printed line, as far as it was looked at."""
+        return self.pale if self.pale.size else self.ink
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -28,6 +28,8 @@ class BinariseSettings:
     """... and at least this wide, so that a 30 px high cell is not all window."""
     ink_share: float = 0.35
     """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
+    pale_share: float = 0.25
+    """... and what is at least this share as dark may be a printed line: a form is paler than what is written in it."""
     min_contrast: float = 0.08
     """... and darker than the paper by at least this share of the paper's brightness: faint pencil is by 0.08."""
     noise_sigmas: float = 4

@@ -6,6 +6,8 @@ local contrast (Dynamic thresholding of grey-level images, ICPR 1986) with the p
 it neither hollows thick strokes (as a Sauvola window narrower than the stroke does) nor invents ink on blank paper.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +24,20 @@ _GAUSSIAN_MAD = 1.4826  # standard deviation of a Gaussian over its median absol
 def binarise(page: Page, settings: BinariseSettings) -> InkMask:
     """Separate ink from paper; a blank page gives an empty mask, light ink on a dark page is turned round first."""
     small = reduced(page.gray, settings)
-    ink = light_ink(page.gray, small, settings) if is_light_on_dark(small) else dark_ink(page.gray, small, settings)
-    return InkMask(ink, page.dpi)
+    return light_ink(page, small, settings) if is_light_on_dark(small) else dark_ink(page, small, settings)
 
 
-def dark_ink(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
-    """The ink (H, W), 255 = ink, of a page known to be dark on light; `small` is the page `reduced`."""
+def dark_ink(page: Page, small: NDArray[np.uint8], settings: BinariseSettings) -> InkMask:
+    """The ink of a page known to be dark on light; `small` is the page `reduced`."""
     if settings.method == "local":
-        return _local(gray, small, settings)
-    ink = {"otsu": _otsu, "adaptive": _adaptive, "sauvola": _sauvola, "wolf": _wolf}[settings.method](gray, settings)
-    return np.asarray(ink, dtype=np.uint8)
+        return _local(page, small, settings)
+    part = {"otsu": _otsu, "adaptive": _adaptive, "sauvola": _sauvola, "wolf": _wolf}[settings.method]
+    return InkMask(np.asarray(part(page.gray, settings), dtype=np.uint8), page.dpi)
 
 
-def light_ink(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
-    """The ink (H, W), 255 = ink, of a page known to be light on dark."""
-    return dark_ink(cv2.bitwise_not(gray), cv2.bitwise_not(small), settings)
+def light_ink(page: Page, small: NDArray[np.uint8], settings: BinariseSettings) -> InkMask:
+    """The ink of a page known to be light on dark."""
+    return dark_ink(Page(np.asarray(cv2.bitwise_not(page.gray)), page.dpi), cv2.bitwise_not(small), settings)
 
 
 def reduced(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
@@ -105,16 +106,20 @@ def _window(gray: NDArray[np.uint8], settings: BinariseSettings) -> int:
     return max(settings.min_window_px, round(float(min(gray.shape)) / settings.windows_per_side)) | 1
 
 
-def _local(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
-    height, width = gray.shape
-    threshold = _threshold(gray, small, settings)
-    # The threshold varies slowly: made small, then stretched over the page, it costs a fifth of full-size box filters.
-    stretched = cv2.resize(threshold, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.compare(gray, stretched, cv2.CMP_LT), dtype=np.uint8)
+def _local(page: Page, small: NDArray[np.uint8], settings: BinariseSettings) -> InkMask:
+    height, width = page.gray.shape
+    # A threshold varies slowly: made small, then stretched over the page, it costs a fifth of full-size box filters.
+    ink, pale = (
+        np.asarray(cv2.compare(page.gray, cv2.resize(threshold, (width, height)), cv2.CMP_LT), dtype=np.uint8)
+        for threshold in _thresholds(page.gray, small, settings)
+    )
+    return InkMask(ink, page.dpi, pale)
 
 
-def _threshold(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
-    """The darkest paper at every point of the reduced page: (h, w) uint8; darker is ink."""
+def _thresholds(
+    gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: BinariseSettings
+) -> Iterator[NDArray[np.uint8]]:
+    """The darkest paper at every point of the reduced page, (h, w) uint8: what is darker is ink; then, is pale ink."""
     factor, size = _factor(gray, settings), small.shape[::-1]
     # Averaging would thin the darkness of a fine stroke; its darkest pixel tells how dark its ink is.
     darkest = cv2.resize(cv2.erode(gray, np.ones((factor, factor))), size, interpolation=cv2.INTER_NEAREST)
@@ -128,8 +133,10 @@ def _threshold(gray: NDArray[np.uint8], small: NDArray[np.uint8], settings: Bina
     step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
     noise = _noise(gray.reshape(-1)[::step])
     floor = np.maximum(paper * settings.min_contrast, settings.noise_sigmas * noise)
-    darker_by = np.maximum(contrast * settings.ink_share, floor)
-    return np.where(_is_sheet(paper, window // 4, settings), np.clip(paper - darker_by, 0, 255), 0).astype(np.uint8)
+    sheet = _is_sheet(paper, window // 4, settings)
+    for share in (settings.ink_share, settings.pale_share):
+        darker_by = np.maximum(contrast * share, floor)
+        yield np.where(sheet, np.clip(paper - darker_by, 0, 255), 0).astype(np.uint8)
 
 
 def _is_sheet(paper: NDArray[np.uint8], edge_px: int, settings: BinariseSettings) -> NDArray[np.bool_]:

@@ -105,11 +105,14 @@ class _Measured:
 def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettings) -> Unruled:
     """Take ruled lines, grids, boxes and combs out of the ink; digits on, under or across a line keep their strokes.
 
+    Lines are looked for among the pale ink: beside a bold pen a printed line is no ink, or ink in pieces.
+
     A line is long, straight and thin; or it is the side of a box, held by other lines. A page without lines keeps its
     ink as it is.
     """
+    whole = ink.with_pale
     factor = max(1, round(min(ink.ink.shape) / settings.side_px))
-    small = _reduce(ink.ink, factor)
+    small = _reduce(whole, factor)
     scale = _Scale(factor, _digit_height(small, factor, ink, size), settings)
     rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
@@ -118,8 +121,8 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     rest = ink.ink.copy()
-    rows, spared_by_rows = _cut(ink.ink, rest, rows, scale, upright=False)
-    columns, spared_by_columns = _cut(ink.ink, rest, columns, scale, upright=True)
+    rows, spared_by_rows = _cut(whole, rest, rows, scale, upright=False)
+    columns, spared_by_columns = _cut(whole, rest, columns, scale, upright=True)
     if len(spared_by_columns):  # where two rulings cross, each looks like a stroke to the other
         by_row = np.zeros(rest.size, np.bool_)
         by_row[spared_by_rows] = True

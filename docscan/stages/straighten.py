@@ -50,8 +50,10 @@ def straighten(page: Page, ink: InkMask, binarising: BinariseSettings, settings:
     cv2.fillConvexPoly(on_scan, np.rint(corners @ turn[:, :2].T + turn[:, 2]).astype(np.int32), 255)
     # Polarity is that of the scan: a table around the sheet grows as its edge goes on.
     part = light_ink if is_light_on_dark(reduced(page.gray, binarising)) else dark_ink
-    level_ink = cv2.bitwise_and(part(level.gray, reduced(level.gray, binarising), binarising), on_scan)
-    return Straight(level, InkMask(np.asarray(level_ink, dtype=np.uint8), page.dpi), cv2.invertAffineTransform(turn))
+    parted = part(level, reduced(level.gray, binarising), binarising)
+    inks = (np.asarray(cv2.bitwise_and(ink, on_scan), dtype=np.uint8) for ink in (parted.ink, parted.with_pale))
+    level_ink, level_pale = inks
+    return Straight(level, InkMask(level_ink, page.dpi, level_pale), cv2.invertAffineTransform(turn))
 
 
 def find_skew(ink: NDArray[np.uint8], settings: StraightenSettings) -> float:

@@ -47,6 +47,18 @@ def test_faint_pencil_is_ink_on_a_page_with_a_black_line():
     assert ink_of(gray)[130, 100]
 
 
+def test_a_printed_line_beside_a_bold_pen_is_pale_ink():
+    gray = page_with_a_stroke(paper=240, stroke=20, shape=(1200, 900))
+    gray[100:160, 85:105] = 20
+    gray[100:160, 106:109] = 240 - 62  # 28 % as dark as the pen
+    mask = binarise(Page(gray), BinariseSettings())
+    assert (mask.ink[130, 107], mask.pale[130, 107]) == (0, 255)
+    assert not mask.pale[:, 150:].any()
+    assert np.array_equal(mask.pale | mask.ink, mask.pale)
+    otsu = binarise(Page(gray), BinariseSettings(method="otsu"))
+    assert otsu.with_pale is otsu.ink
+
+
 def test_a_stroke_keeps_its_width_under_uneven_light():
     gray = page_with_a_stroke(paper=240, stroke=60, shape=(600, 500)).astype(np.float32)
     light = np.linspace(1.0, 0.4, 500, dtype=np.float32)

@@ -86,6 +86,17 @@ def test_a_page_all_ink_is_no_ruling():
     assert np.array_equal(unruled(ink).ink.ink, ink)
 
 
+def test_a_line_too_pale_for_ink_goes_from_what_is_left_of_it():
+    ink = paper()
+    clean = ink.copy()
+    pale = ink.copy()
+    box(pale, 100, 150, 250, 210)
+    ink[150:160, 99:102] = 255  # of its left side a bold pen beside it leaves a piece
+    found = remove_rulings(InkMask(ink, None, pale), ComponentSettings(), RulingSettings())
+    assert np.array_equal(found.ink.ink, clean)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 2)
+
+
 def test_the_thick_sides_of_a_small_box_are_lines():
     # At 150 dpi a form's lines are a seventh as thick as its cells are high, and looked for on the page as it is.
     ink = paper()
