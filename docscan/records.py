@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +152,8 @@ class Surroundings:
     low: LowInk = field(default_factory=LowInk)
     runs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
     """(R, 4): boxes of ink that nobody tried to read, as high as digits and much wider."""
+    unread: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    """(U, 4): boxes of ink that was looked at and is no digit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,6 +236,21 @@ class Alternative(NamedTuple):
     """0..1."""
 
 
+class Looks(NamedTuple):
+    """Who looked at the digits of a string, and how sure each of them was of the whole of it."""
+
+    believed: Literal["alone", "both", "string", "against"] = "alone"
+    """Who has it as it is read: each digit by itself, `alone`; so and the reader of strings, `both`; that reader alone,
+    `string`; or the digits by themselves `against` what that reader says."""
+    alone: float = 0.0
+    """0..1: how sure the digits were together, each read by itself; 0 where nobody looked twice."""
+    string: float = 0.0
+    """0..1: how sure the reader of strings was of what it says."""
+
+
+_ALONE = Looks()
+
+
 @dataclass(frozen=True, slots=True)
 class Digit:
     """One digit as it was read."""
@@ -248,6 +265,8 @@ class Digit:
     """Other readings, likeliest first."""
     beside_unread: bool = False
     """True where the next ink on its line is as high as a digit and was not read: a digit may be missing there."""
+    looks: Looks = _ALONE
+    """Who looked at it, and how sure each of them was."""
 
 
 @dataclass(frozen=True, slots=True)

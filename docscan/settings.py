@@ -341,8 +341,16 @@ class StringSettings:
     """... and where a string has all of them and more."""
     max_mark: float = 0.4
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
-    reread_below: float = 0.9
-    """Digits less sure together than this are read again as a string."""
+    reread_below: float = 0.98
+    """Digits less sure together than this are read again as a string, one number in seven on drawn pages,"""
+    min_loose: float = 0.25
+    """and so are those with a piece of low ink at least this long beside them that may be a stroke of theirs:"""
+    loose_reach: float = 0.35
+    """no further off than this,"""
+    loose_level: float = 0.3
+    """its middle this far above their line, where no point or comma is, and no further above them."""
+    beside_loose: float = 0.5
+    """The chance that such digits are right, where the reader of strings has others."""
     max_letters: float = 0.25
     """Where more than this share of a chain, and more than one, are unread pieces higher than wide, it is a word,"""
     max_unread: float = 0.5

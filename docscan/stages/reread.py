@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Alternative, Box, Digit, Surroundings
+from docscan.records import Alternative, Box, Digit, Looks, Surroundings
 from docscan.settings import LayoutSettings, StringSettings
 from docscan.stages.chains import next_digits
 from docscan.stages.grouping import group
+from docscan.stages.loose import loose_strokes
 from docscan.stages.strings import StringReading
 
 _SURE = 1 - 1e-6  # no two readers that agree are surer
@@ -34,6 +35,8 @@ class Doubtful:
     """(N,): pieces of each that are no digit, that nobody tried to read, or that stand apart from its string ..."""
     letters: NDArray[np.intp]
     """(N,): ... and those of them that are higher than wide, as letters are."""
+    is_loose: NDArray[np.bool_]
+    """(N,): a stroke of theirs may lie beside them."""
     trust: float = 1.0
     """0..1: how far digits that were read alone are believed."""
 
@@ -49,9 +52,10 @@ def find_doubtful(
 
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
-    own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    own = _boxes(readings)
     boxes = np.concatenate([own, about.runs])
     is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
+    is_loose = loose_strokes(boxes, about.low, settings) >= settings.min_loose
     is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
     order = np.argsort(boxes[:, 0], kind="stable")
     if len(lone):
@@ -70,7 +74,7 @@ def find_doubtful(
         chosen = [
             part
             for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
-            if (is_unread[part].any() or sure[part].prod() < settings.reread_below)
+            if (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
             and not _is_word(is_unread[part], is_letter[part], settings)
         ]
         ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
@@ -80,6 +84,7 @@ def find_doubtful(
         tuple(part[part < len(own)] for part in chosen),
         np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
+        np.array([is_loose[part].any() for part in chosen], dtype=np.bool_),
         settings.lone_trust if len(lone) else 1.0,
     )
 
@@ -112,12 +117,14 @@ def settle(
     """
     settled: dict[int, Digit] = {}
     believed: list[_Believed] = []
-    columns = doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, strings
-    for box, members, unread, letters, string in zip(*columns, strict=True):
+    columns = doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, doubtful.is_loose, strings
+    for box, members, unread, letters, is_loose, string in zip(*columns, strict=True):
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
         alone *= settings.beside_unread if unread else 1.0
+        if is_loose and string.text != text:
+            alone *= settings.beside_loose
         if not _is_within(string.text, text):  # digits that it does not see may be there all the same
             alone *= doubtful.trust
         if len(text) < len(string.text) and _is_within(text, string.text):
@@ -128,14 +135,17 @@ def settle(
             continue
         if string.text == text and not unread:
             sure = _together(alone, string.probability) ** (1 / len(digits))
-            settled |= {member: replace(readings[member], confidence=sure) for member in digits}
+            looks = Looks("both", alone, string.probability)
+            settled |= {member: replace(readings[member], confidence=sure, looks=looks) for member in digits}
         elif string.probability > alone:
-            believed.append(_Believed(string, box, members, _against(string.probability, alone)))
+            sure = _against(string.probability, alone)
+            believed.append(_Believed(string, box, members, sure, Looks("string", alone, string.probability)))
         else:
             # A rival makes nobody surer than they were.
             sure = min(1.0, _against(alone, string.probability) / max(alone, 1e-9))
+            less, looks = sure ** (1 / len(digits)), Looks("against", alone, string.probability)
             settled |= {
-                member: replace(readings[member], confidence=readings[member].confidence * sure ** (1 / len(digits)))
+                member: replace(readings[member], confidence=readings[member].confidence * less, looks=looks)
                 for member in digits
             }
     believed = _read_once(believed)
@@ -144,7 +154,8 @@ def settle(
     rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
     rest += [digit for one in believed for digit in one.digits()]
     taken = np.array([one.box for one in believed], dtype=np.int32).reshape(-1, 4)
-    return Settled(tuple(rest), _without(about, taken, settings))
+    about = replace(_without(about, taken, settings), unread=_boxes([one for one in rest if not one.text]))
+    return Settled(tuple(rest), about)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +167,7 @@ class _Believed:
     """Of its chain."""
     members: NDArray[np.intp]
     probability: float
+    looks: Looks
 
     def covers(self, box: Sequence[int] | NDArray[np.int32]) -> bool:
         """Whether the string was read from the ink in the middle of a box: it may reach beyond its chain."""
@@ -165,7 +177,7 @@ class _Believed:
 
     def digits(self) -> list[Digit]:
         """Its digits."""
-        return _digits(self.string, self.box, self.probability)
+        return [replace(digit, looks=self.looks) for digit in _digits(self.string, self.box, self.probability)]
 
 
 def _read_once(believed: Sequence[_Believed]) -> list[_Believed]:
@@ -209,6 +221,10 @@ def _together(one: float, other: float) -> float:
 def _against(one: float, other: float) -> float:
     """The chance that the first of two readers who disagree is right."""
     return _together(one, 1 - other)
+
+
+def _boxes(readings: Sequence[Digit]) -> NDArray[np.int32]:
+    return np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
 
 
 def _digits(string: StringReading, box: NDArray[np.int32], probability: float) -> list[Digit]:

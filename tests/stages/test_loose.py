@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from docscan.records import LowInk
+from docscan.settings import StringSettings
+from docscan.stages.loose import loose_strokes
+
+DIGITS = [(0, 0, 20, 40), (60, 0, 80, 40)]
+
+
+def lengths(*low, digits=DIGITS):
+    boxes = (np.array(each, np.int32).reshape(-1, 4) for each in (digits, low))
+    digits, low = boxes
+    return loose_strokes(digits, LowInk(low, 4.0), StringSettings()).tolist()
+
+
+def test_without_low_ink_or_digits_nothing_is_loose():
+    assert lengths() == [0, 0]
+    assert lengths((10, 5, 30, 9), digits=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "expected"),
+    [
+        ((25, 0, 45, 4), [0.5, 0]),  # 5 px from one, 15 from the other: the bar of a 5
+        ((-16, 10, -6, 26), [0.4, 0]),  # left of one: half of a broken 4
+        ((22, -30, 42, -26), [0, 0]),  # far above
+        ((2, 4, 18, 8), [0, 0]),  # a piece of the digit itself
+        ((100, 10, 120, 14), [0, 0]),  # far off
+        ((24, 34, 30, 50), [0, 0]),  # a comma
+    ],
+)
+def test_a_piece_beside_a_digit_may_be_a_stroke_of_it(low, expected):
+    assert lengths(low) == expected
+
+
+def test_the_longest_piece_counts():
+    assert lengths((-10, 10, -6, 14), (-10, 20, -6, 32)) == [0.3, 0]
