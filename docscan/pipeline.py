@@ -3,7 +3,9 @@
 Each stage is a pure function over frozen records; call them one by one to look inside.
 """
 
-from docscan.records import Page, PageResult, Surroundings
+from dataclasses import dataclass
+
+from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surroundings
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import DigitModel
@@ -18,11 +20,38 @@ from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
+from docscan.stages.trust import weigh_numbers
 from docscan.stages.words import leave_out_texts, leave_out_words
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The numbers of a page, not yet weighed, and what they were found in."""
+
+    straight: Straight
+    glyphs: Glyphs
+    numbers: tuple[Number, ...]
+    about: Surroundings
+    blank: bool
+    """True where there is no ink to speak of."""
 
 
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
+    found = find_numbers(page, model, settings)
+    least_confidence = model.least_confidence(settings.review)
+    numbers = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
+    turns = find_turns(found.glyphs, numbers, model, settings.straighten)
+    if turns:  # the only second reading there is
+        upright = read_page(turned(page, turns), model, settings.without_turns())
+        if reads_upright(upright.numbers, settings.straighten):
+            return turned_back(upright, turns)
+    height, width = page.gray.shape
+    return PageResult(on_scan(numbers, found.straight, page), width, height, found.blank)
+
+
+def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
+    """The numbers as they stand on the levelled page; how sure each is as a whole is another question."""
     straight = straighten(page, binarise(page, settings.binarise), settings.binarise, settings.straighten)
     unruled = remove_rulings(straight.ink, settings.components, settings.rulings)
     components = find_components(unruled.ink, settings.components)
@@ -36,12 +65,4 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
-    least_confidence = model.least_confidence(settings.review)
-    numbers = arrange_numbers(digits, about, settings.layout, least_confidence)
-    turns = find_turns(glyphs, numbers, model, settings.straighten)
-    if turns:  # the only second reading there is
-        upright = read_page(turned(page, turns), model, settings.without_turns())
-        if reads_upright(upright.numbers, settings.straighten):
-            return turned_back(upright, turns)
-    height, width = page.gray.shape
-    return PageResult(on_scan(numbers, straight, page), width, height, blank=len(components) == 0)
+    return Found(straight, glyphs, arrange_numbers(digits, about, settings.layout), about, len(components) == 0)

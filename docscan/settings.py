@@ -88,7 +88,7 @@ class StraightenSettings:
     """Readings that vote, as a share of the sample: the surest of all four turns together."""
     min_lead: float = 1.2
     """The turn with the most votes needs this many times those of the page as it is ..."""
-    min_sure: float = 0.5
+    min_sure: float = 0.4
     """... and this share of its candidates to be sure digits;"""
     min_upright: float = 0.4
     """and once the page is read so, this share of its digits to stand in sure numbers: two in three at least on pages
@@ -364,6 +364,26 @@ class StringSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """What speaks against a number; lengths in heights of its digits. How much it does, the model knows."""
+
+    near: float = 1.0
+    """Two numbers on a line nearer than this may be one: those of two hands are further apart."""
+    near_ruled: float = 0.9
+    """... and with an upright ruling between, nearer than this: the cells of a comb are, those of a table are not."""
+    tight: float = 0.1
+    """Digits nearer than this may be parted wrongly."""
+    apart: float = 0.5
+    """... and further apart than this, they may be two numbers."""
+    unread_reach: float = 0.9
+    """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
+    small_octaves: float = 0.2
+    """Digits lower than the page's usual by more than this (0.87 of it) may be print."""
+    doubt: float = 0.95
+    """A digit less sure than this, 0..1, is in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewSettings:
     """Which numbers a person should look at."""
 
@@ -393,6 +413,7 @@ class Settings:
     glyphs: GlyphSettings = field(default_factory=GlyphSettings)
     layout: LayoutSettings = field(default_factory=LayoutSettings)
     strings: StringSettings = field(default_factory=StringSettings)
+    trust: TrustSettings = field(default_factory=TrustSettings)
     review: ReviewSettings = field(default_factory=ReviewSettings)
 
     @classmethod

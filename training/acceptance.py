@@ -4,19 +4,16 @@ Whole pages through docscan's own method, so what segmentation gets wrong counts
 digits run together, a word read as a number. The pages are drawn with digits nobody trained on.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.pipeline import read_page
 from docscan.records import Glyphs, Page, PageResult
 from docscan.scoring import Judged, ReadNumber, Score, TrueNumber, score_page
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
-from docscan.stages.classify import DigitModel
 from docscan.stages.components import find_components
 from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.normalise import normalise_all
@@ -27,27 +24,21 @@ from training.data import Digits
 from training.pages import KINDS, DrawnPage, crop_source, draw_page
 
 ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
-PAGES_A_KIND = 8
+PAGES_A_KIND = 40
 PAGES_SEED = 3
-STILL_CUT = ("comb",)  # where a comb's lines are not all found its number comes in pieces, and each is sure of itself
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """What was read on drawn pages."""
-
-    score: Score
-    judged: tuple[Judged, ...]
-    """Every number read, right or wrong."""
+def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KIND) -> Iterator[DrawnPage]:
+    """Pages of every kind: half written with `digits`, where there are any, half by drawn hands."""
+    for kind in sorted(KINDS):
+        for number in range(pages_a_kind):
+            yield draw_of_kind(kind, number, digits, seed)
 
 
-def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KIND) -> Iterable[DrawnPage]:
-    """Pages of every kind but STILL_CUT: half written with `digits`, where there are any, half by drawn hands."""
-    source = crop_source(digits.images, digits.labels) if digits is not None else None
-    for place, kind in enumerate(sorted(KINDS)):
-        for number in range(pages_a_kind if kind not in STILL_CUT else 0):
-            rng = np.random.default_rng((seed, place, number))
-            yield draw_page(kind, rng, digits_source=source if number % 2 else None)
+def draw_of_kind(kind: str, number: int, digits: Digits | None, seed: int) -> DrawnPage:
+    """The `number`th page of a kind; every second one is written with `digits`, where there are any."""
+    source = crop_source(digits.images, digits.labels) if digits is not None and number % 2 else None
+    return draw_page(kind, np.random.default_rng((seed, sorted(KINDS).index(kind), number)), digits_source=source)
 
 
 def gray_of(page: DrawnPage) -> NDArray[np.uint8]:
@@ -56,40 +47,36 @@ def gray_of(page: DrawnPage) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
-def measure_pages(pages: Iterable[DrawnPage], model: DigitModel) -> Measured:
-    """Read drawn pages and hold them against what was drawn."""
-    total = Score()
-    judged: list[Judged] = []
-    for page in pages:
-        score, each = score_drawn(page, read_page(Page(gray_of(page), float(page.dpi)), model, Settings()))
-        total += score
-        judged += each
-    return Measured(total, tuple(judged))
-
-
 def score_drawn(page: DrawnPage, result: PageResult) -> tuple[Score, tuple[Judged, ...]]:
     """Hold what was read on a drawn page against what was drawn there."""
-    truth = [
-        TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
-        for number in page.numbers
-    ]
     read = [
         ReadNumber(n.text, n.box.left, n.box.top, n.box.width, n.box.height, n.confidence, n.review)
         for n in result.numbers
     ]
-    return score_page(truth, read)
+    return score_page(truth_of(page), read)
 
 
-def thresholds(judged: Sequence[Judged], errors: Sequence[float] = ERRORS) -> dict[str, float]:
+def truth_of(page: DrawnPage) -> tuple[TrueNumber, ...]:
+    """What was drawn on a page."""
+    return tuple(
+        TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
+        for number in page.numbers
+    )
+
+
+def thresholds(
+    judged: Sequence[Judged], errors: Sequence[float] = ERRORS, *, certainty: float | None = None
+) -> dict[str, float]:
     """Share of wrong numbers allowed -> the least confidence to accept a number with.
 
-    An error that no confidence keeps within, or that too few numbers were measured for, is left out.
+    An error that no confidence keeps within, with that certainty, or that too few numbers were measured for, is left
+    out.
     """
     confidences = np.array([one.confidence for one in judged], dtype=np.float64)
     right = np.array([one.right for one in judged], dtype=np.bool_)
     found = {}
     for error in errors:
-        least = threshold_for(confidences, right, error)
+        least = threshold_for(confidences, right, error, certainty=certainty)
         # Fewer than 1 / error numbers say nothing of one in 1 / error.
         if np.count_nonzero(confidences >= least) >= 1 / error:
             found[f"{error:g}"] = least

@@ -19,13 +19,13 @@ from PIL import Image
 
 from docscan.records import NOT_A_DIGIT
 from docscan.stages.normalise import normalise_all
-from training.acceptance import PAGES_SEED, drawn_pages
 from training.augment import Augmentation, augment
 from training.calibrate import fit_temperature
 from training.crops import cut_to_ink, page_crops
 from training.data import Digits
 from training.export import Origin, as_input, logits_of, ship
 from training.stocks import drawn_stocks
+from training.weigh import Course
 
 FOLDERS = {str(digit): digit for digit in range(10)} | {"other": NOT_A_DIGIT}
 HELD_OUT = 5  # one crop in five, by the hash of its name
@@ -104,7 +104,7 @@ def finetune(start: Path, data: Path, out: Path, *, seed: int = 1) -> int:
     command = f"python -m training.train --from {start.name} --seed {seed}"
     origin = Origin(f"{start.name}, then {len(own.train)} crops of a project's own", command, temperature)
     origin.write(out)
-    ship(model, own.held_out, out, origin, drawn_pages(None, PAGES_SEED, FEW_PAGES_A_KIND))
+    ship(model, own.held_out, out, origin, Course(None, FEW_PAGES_A_KIND))
     return 0
 
 

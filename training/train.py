@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.acceptance import PAGES_A_KIND, PAGES_SEED, drawn_pages
+from training.acceptance import PAGES_A_KIND
 from training.augment import Augmentation
 from training.calibrate import calibrate
 from training.crops import Stock, cut_to_ink, main_pieces
@@ -34,6 +34,7 @@ from training.fonts import CACHE
 from training.mixture import CHUNK, Pool, direct, draw_pages, shown
 from training.network import OUTPUTS, build_network
 from training.stocks import Split, load_stocks
+from training.weigh import Course
 
 BATCH = 256
 PEAK_RATE = 3e-3
@@ -106,8 +107,8 @@ def train(recipe: Recipe) -> None:
     origin.write(recipe.out)
     if keras.backend.backend() == "tensorflow":
         pages_a_kind = max(1, PAGES_A_KIND * recipe.pages // PAGES)
-        pages_read = drawn_pages(split.mnist.validation, PAGES_SEED, pages_a_kind)
-        ship(model, split.mnist.test, recipe.out, origin, pages_read)
+        course = Course(split.mnist.validation, pages_a_kind, recipe.data, recipe.jobs)
+        ship(model, split.mnist.test, recipe.out, origin, course)
     else:
         print("Export it where TensorFlow is: KERAS_BACKEND=tensorflow python -m training.export OUT --data DATA")
 

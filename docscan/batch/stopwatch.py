@@ -72,22 +72,30 @@ class Stopwatch:
     def stages_timed(self, method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         """A copy of `method`, a module's function, in which each stage it calls is a step of the stage's name.
 
-        The module stays as it is: the copy has names of its own, and calls itself where `method` does.
+        The module stays as it is: the copy has names of its own, and calls copies of itself and of the module's other
+        functions where `method` calls those.
         """
         original = cast(FunctionType, method)
         names = dict(original.__globals__)
         for name, stage in original.__globals__.items():
             if inspect.isfunction(stage) and stage.__module__.startswith("docscan.stages."):
                 names[name] = self.timed(name, stage)
-        copy = FunctionType(original.__code__, names, original.__name__, original.__defaults__, original.__closure__)
-        copy.__kwdefaults__ = original.__kwdefaults__
-        names[original.__name__] = copy
+            elif inspect.isfunction(stage) and stage.__module__ == original.__module__:
+                names[name] = _with_names(stage, names)
+        copy = names[original.__name__] = _with_names(original, names)
         return cast(Callable[Parameters, Result], copy)
 
     def model_timed(self, model: DigitModel) -> DigitModel:
         """The same model, what its networks take as the steps `classify` and `read_strings`."""
         strings = replace(model.strings, session=cast(Any, _TimedSession(model.strings.session, self, "read_strings")))
         return replace(model, session=cast(Any, _TimedSession(model.session, self, "classify")), strings=strings)
+
+
+def _with_names(function: FunctionType, names: dict[str, Any]) -> FunctionType:
+    """A copy of a module's function that looks its names up elsewhere."""
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class DigitModel:
     """Logits are divided by it: fitted on held-out crops so that probabilities mean what they say."""
     thresholds: Mapping[float, float]
     """Share of wrong numbers allowed -> the least confidence to accept a number with, measured on drawn pages."""
+    trust: Mapping[str, float]
+    """How much each column of evidence counts for or against a number, fitted on drawn pages; empty where none was."""
     strings: "StringModel"
     """Reads whole strings where single digits are in doubt."""
 
@@ -139,6 +141,7 @@ def load_model(path: Path | str = SHIPPED) -> DigitModel:
         hashlib.sha256(f"{opened.sha256} {strings.sha256}".encode()).hexdigest(),
         float(opened.contract["docscan.temperature"]),
         {float(error): float(confidence) for error, confidence in measured.items()},
+        json.loads(opened.contract.get("docscan.trust", "{}")),
         strings,
     )
 

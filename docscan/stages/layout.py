@@ -36,13 +36,11 @@ class _Chains:
     """The numbers of each line, in reading order."""
 
 
-def arrange_numbers(
-    digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings, least_confidence: float
-) -> tuple[Number, ...]:
+def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> tuple[Number, ...]:
     """Chain digits into numbers and numbers into lines, in reading order; no digits make no numbers.
 
-    A number ends at an upright ruling that is no divider of a comb; a mark between two digits joins them. Those surer
-    than `least_confidence`, 0..1, are accepted unseen; a person looks at the rest.
+    A number ends at an upright ruling that is no divider of a comb; a mark between two digits joins them. A person
+    looks at what is struck through; the rest is weighed yet (trust.py).
     """
     is_mark = low_digits(_boxes(digits), settings)
     low = LowInk(np.concatenate([about.low.boxes, _boxes(digits)[is_mark]]), about.low.pen_px)
@@ -55,11 +53,8 @@ def arrange_numbers(
         for position, number in enumerate(members, start=1):
             written = write_number(chains.numbers[number], digits, chains.marks, settings)
             confidence = math.prod(digit.confidence for digit in written.digits) * written.certainty * chances[number]
-            beside_unread = any(digit.beside_unread for digit in written.digits)
-            if beside_unread:
+            if any(digit.beside_unread for digit in written.digits):
                 confidence *= settings.beside_unread
-            reason = "touching" if beside_unread else "low-confidence"
-            review = confidence < least_confidence or bool(struck[number])
             numbers.append(
                 Number(
                     text=written.text,
@@ -68,8 +63,8 @@ def arrange_numbers(
                     digits=written.digits,
                     line=line,
                     position=position,
-                    review=review,
-                    reason="struck-through" if struck[number] else reason if review else "",
+                    review=bool(struck[number]),
+                    reason="struck-through" if struck[number] else "",
                 )
             )
     return tuple(numbers)

@@ -2,6 +2,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from docscan import pipeline
@@ -9,9 +10,9 @@ from docscan.batch.stopwatch import Cost, Stopwatch
 from docscan.batch.worker import Job, read_source
 from docscan.errors import PageError
 from docscan.files.scans import ScanOptions
-from docscan.records import PageFailure, PageSource
+from docscan.records import Page, PageFailure, PageSource
 from docscan.settings import Settings
-from docscan.stages.classify import SHIPPED
+from docscan.stages.classify import SHIPPED, load_model
 
 SAMPLE = Path(__file__).parents[2] / "samples" / "clean" / "page.png"
 
@@ -72,3 +73,10 @@ def test_a_page_that_cannot_be_opened_took_its_time_to_decode(tmp_path: Path) ->
     source = PageSource(str(tmp_path / "gone.png"), "gone.png")
     outcome = read_source(source, Job(Settings(), ScanOptions(), str(SHIPPED), "0" * 64))
     assert sorted(outcome.stage_seconds) == ["decode", "rest"]
+
+
+def test_a_stage_that_a_function_beside_the_method_calls_is_timed_too() -> None:
+    watch = Stopwatch()
+    page = Page(np.full((60, 80), 255, np.uint8))
+    watch.stages_timed(pipeline.read_page)(page, load_model(), Settings())
+    assert {"binarise", "arrange_numbers", "weigh_numbers"} <= set(watch.seconds)

@@ -37,10 +37,7 @@ def written(text, *, cell=CELL, left=0, top=10, width=24):
 
 
 def texts(digits, ruled):
-    return [
-        number.text
-        for number in arrange_numbers(tuple(digits), Surroundings(ruled), LayoutSettings(), least_confidence=0.9)
-    ]
+    return [number.text for number in arrange_numbers(tuple(digits), Surroundings(ruled), LayoutSettings())]
 
 
 def test_a_comb_is_one_number():

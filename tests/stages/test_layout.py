@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from docscan.records import Box, Digit, Rulings, Surroundings
-from docscan.settings import LayoutSettings
+from docscan.settings import LayoutSettings, Settings
 from docscan.stages.layout import arrange_numbers
+from docscan.stages.trust import weigh_numbers
 from docscan.stages.words import leave_out_words
 
 
@@ -21,7 +22,8 @@ def digit(text, left, top, width=20, height=40, confidence=1.0):
 
 
 def arrange(*digits, rulings=NO_RULINGS):
-    return arrange_numbers(digits, Surroundings(rulings), LayoutSettings(), least_confidence=0.9)
+    about = Surroundings(rulings)
+    return weigh_numbers(arrange_numbers(digits, about, LayoutSettings()), about, {}, 0.9, Settings())
 
 
 def texts(*digits):

@@ -10,7 +10,7 @@ from docscan.settings import ReviewSettings
 from docscan.stages.classify import load_model
 from docscan.stages.normalise import normalise
 from training import acceptance
-from training.acceptance import glyphs_of, gray_of, measure_pages, page_crops_of, thresholds
+from training.acceptance import glyphs_of, gray_of, page_crops_of, thresholds, truth_of
 from training.data import Digits
 from training.layouts import Sheet
 from training.pages import KINDS, DrawnPage, draw_page
@@ -36,6 +36,14 @@ def test_a_threshold_is_the_least_confidence_that_keeps_the_error():
 @pytest.mark.parametrize(("count", "found"), [(99, {}), (100, {"0.01": 0.9})])
 def test_too_few_numbers_promise_nothing(count, found):
     assert thresholds(numbers(count, 0.9), (0.01, 0.001)) == found
+
+
+def test_a_certainty_asks_for_more_than_what_was_seen():
+    judged = numbers(4000, 0.99, wrong=3) + numbers(4000, 0.999)
+    assert thresholds(judged, (0.001,)) == {"0.001": 0.99}
+    assert thresholds(judged, (0.001,), certainty=0.95) == {"0.001": 0.99}  # 3 of 8,000
+    assert thresholds(judged[:6000], (0.001,), certainty=0.95) == {}  # 3 of 6,000 prove nothing
+    assert thresholds(judged[4000:], (0.001,), certainty=0.95) == {"0.001": 0.999}
 
 
 def test_an_error_that_is_out_of_reach_is_left_out():
@@ -83,18 +91,11 @@ def test_colour_becomes_gray():
     assert np.array_equal(gray_of(small_page()), small_page().image)
 
 
-def test_what_was_read_is_held_against_what_was_drawn():
-    pages = [small_page(seed=seed) for seed in (1, 2)]
-    measured = measure_pages([*pages, BLANK], load_model())
-    assert measured.score.numbers == sum(len(page.numbers) for page in pages) > 0
-    assert len(measured.judged) == measured.score.read
-    assert sum(one.right for one in measured.judged) == measured.score.right > 0
-    assert all(0 <= one.confidence <= 1 for one in measured.judged)
-
-
-def test_no_pages_measure_nothing():
-    measured = measure_pages([], load_model())
-    assert (measured.score.numbers, measured.judged) == (0, ())
+def test_what_was_drawn_is_the_truth_of_a_page():
+    page = small_page()
+    assert [(true.text, true.x, true.y, true.width, true.height) for true in truth_of(page)] == [
+        (number.text, number.box.left, number.box.top, number.box.width, number.box.height) for number in page.numbers
+    ]
 
 
 def block_page(kind="clean"):

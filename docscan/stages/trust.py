@@ -1,0 +1,238 @@
+"""Numbers -> how sure each is as a whole, by what every stage knows of it.
+
+The product of its digits' chances is a number's only where the digits are all there is to doubt. But numbers are cut
+in two and run together, lose a 1 beside a 7, stand in a word; and two readers who agree are less independent than they
+say. So what speaks for and against a number is weighed by a logistic regression: Platt, Probabilities for SV machines,
+1999, with more than one score. Its weights are fitted on drawn pages that nobody trained on (training/weigh.py) and
+come with the model.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import Looks, LowInk, Number, Surroundings
+from docscan.settings import Settings, StringSettings, TrustSettings
+from docscan.stages.chains import is_ruled_between, shared_rows
+from docscan.stages.grouping import neighbour_pairs
+from docscan.stages.loose import loose_strokes
+
+CONSTANT = "constant"
+_SUREST = 12.0  # log-odds: 6 in a million; nobody is surer,
+_SUREST_TWICE = 4.0  # and of what was doubtful enough to be read again, nobody than this: 2 in a hundred
+_LEAST_LAYOUT = math.log(0.01)
+_LEVEL = 0.3  # of the height: what is on one line shares as much
+_MOST_PAIRS = 4_000_000  # of a number and a piece of ink
+_WHO = ("alone", "both", "string", "against")
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What speaks for and against the numbers of a page: a column each, (N,); lengths in heights of their digits.
+
+    "Sure" stands for log-odds. What is said of digits read alone, or twice, is 0 for all others.
+    """
+
+    alone: Column
+    """How sure its digits, gaps and marks make it, where all digits were read alone."""
+    least: Column
+    """... and how sure its least sure digit is."""
+    layout: Column
+    """The logarithm of the chance that its gaps and marks are right, as the layout has it."""
+    crowd: Column
+    """For digits read alone, the share of the page's numbers that were read again: here strokes touch or break."""
+    both: Column
+    """1 where some of its digits were read again, and both readers agree ..."""
+    both_alone: Column
+    """how sure the digits were, each by itself,"""
+    both_string: Column
+    """and how sure the reader of strings."""
+    string: Column
+    """1 where the reader of strings was believed ..."""
+    string_alone: Column
+    string_string: Column
+    against: Column
+    """1 where it was not ..."""
+    against_alone: Column
+    digits: Column
+    """How many there are."""
+    doubts: Column
+    """The share of the page's digits that are in doubt."""
+    tight: Column
+    """How far digits overlap, or nearly: they may have been parted wrongly."""
+    apart: Column
+    """How much further than `apart` two of its digits stand from each other: two numbers may have been joined."""
+    free: Column
+    """How much nearer than `near` the next number on its line stands: one of them may have been cut off."""
+    ruled: Column
+    """The same across an upright ruling, nearer than `near_ruled`: a comb whose cells came apart."""
+    unread: Column
+    """How much nearer than `unread_reach` on its line there is ink that is no digit."""
+    beside: Column
+    """1 where ink as high as a digit was not read that would be its next."""
+    loose: Column
+    """How long a piece of low ink beside it is that may be a stroke of it, at most 1."""
+    small: Column
+    """How many octaves over `small_octaves` its digits are lower than the page's usual: print beside writing."""
+
+    def __len__(self) -> int:
+        return len(self.alone)
+
+
+def weigh_numbers(
+    numbers: tuple[Number, ...],
+    about: Surroundings,
+    weights: Mapping[str, float],
+    least_confidence: float,
+    settings: Settings,
+) -> tuple[Number, ...]:
+    """The numbers, each as sure as the evidence makes it; a person looks at those less sure than `least_confidence`.
+
+    Nothing else of a number changes, and who was to look at one for another reason still is. Of a model without weights
+    they are as sure as the layout has them.
+    """
+    if not weights:
+        chances = np.array([number.confidence for number in numbers])
+    else:
+        chances = trust(find_evidence(numbers, about, settings.strings, settings.trust), weights)
+    return tuple(
+        _weighed(number, float(chance), least_confidence) for number, chance in zip(numbers, chances, strict=True)
+    )
+
+
+def _weighed(number: Number, confidence: float, least_confidence: float) -> Number:
+    if number.review or confidence >= least_confidence:
+        return replace(number, confidence=confidence)
+    is_touching = any(digit.beside_unread for digit in number.digits)
+    reason = "touching" if is_touching else "low-confidence"
+    return replace(number, confidence=confidence, review=True, reason=reason)
+
+
+def trust(evidence: Evidence, weights: Mapping[str, float]) -> Column:
+    """The chance (N,), 0..1, that each number is right: the logistic function of the weighed evidence.
+
+    What has no weight does not count.
+    """
+    weighed = np.full(len(evidence), weights.get(CONSTANT, 0.0))
+    for column in fields(Evidence):
+        weighed += weights.get(column.name, 0.0) * getattr(evidence, column.name)
+    return np.asarray(1 / (1 + np.exp(-np.clip(weighed, -50, 50))))
+
+
+def find_evidence(
+    numbers: tuple[Number, ...], about: Surroundings, strings: StringSettings, settings: TrustSettings
+) -> Evidence:
+    """What is known of the numbers of one page; none give empty columns."""
+    looks = [_looks(number) for number in numbers]
+    is_by = {who: np.array([look.believed == who for look in looks], dtype=np.float64) for who in _WHO}
+    alone, string = (
+        np.clip(_sure(chances), -_SUREST_TWICE, _SUREST_TWICE)
+        for chances in ([look.alone for look in looks], [look.string for look in looks])
+    )
+    digits = [digit.confidence for number in numbers for digit in number.digits]
+    each = [np.array([digit.box.height for digit in number.digits]) for number in numbers]
+    heights = np.array([np.median(own) for own in each], dtype=np.float64)
+    usual = float(np.median(np.concatenate(each))) if each else 1.0
+    gaps = [_gaps(number) for number in numbers]
+    least_gaps = np.array([own.min(initial=math.inf) for own in gaps], dtype=np.float64)
+    widest_gaps = np.array([own.max(initial=-math.inf) for own in gaps], dtype=np.float64)
+    free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
+    return Evidence(
+        alone=_sure(number.confidence for number in numbers) * is_by["alone"],
+        least=_sure(min(digit.confidence for digit in number.digits) for number in numbers) * is_by["alone"],
+        layout=np.array([_layout_chance(number) for number in numbers], dtype=np.float64),
+        crowd=is_by["alone"] * _mean(1 - is_by["alone"]),
+        both=is_by["both"],
+        both_alone=is_by["both"] * alone,
+        both_string=is_by["both"] * string,
+        string=is_by["string"],
+        string_alone=is_by["string"] * alone,
+        string_string=is_by["string"] * string,
+        against=is_by["against"],
+        against_alone=is_by["against"] * alone,
+        digits=np.array([len(number.digits) for number in numbers], dtype=np.float64),
+        doubts=np.full(len(numbers), _mean(np.array(digits, np.float64) < settings.doubt)),
+        tight=np.maximum(settings.tight - least_gaps, 0),
+        apart=np.maximum(widest_gaps - settings.apart, 0),
+        free=np.maximum(settings.near - free, 0),
+        ruled=np.maximum(settings.near_ruled - ruled, 0),
+        unread=_near(numbers, heights, about.unread, settings.unread_reach),
+        beside=np.array([any(digit.beside_unread for digit in number.digits) for number in numbers], np.float64),
+        loose=np.minimum(_longest_loose(numbers, about.low, strings), 1),
+        small=np.maximum(np.log2(usual / heights) - settings.small_octaves, 0),
+    )
+
+
+def _sure(chances: Iterable[float]) -> Column:
+    """The log-odds (N,) of chances."""
+    odds = np.array([math.log(max(one, 1e-9)) - math.log(max(1 - one, 1e-9)) for one in chances], dtype=np.float64)
+    return np.clip(odds, -_SUREST, _SUREST)
+
+
+def _looks(number: Number) -> Looks:
+    """How the number was looked at; of one of which some digits were read again, how those were."""
+    return next((digit.looks for digit in number.digits if digit.looks.believed != "alone"), Looks())
+
+
+def _mean(of_each: NDArray[np.float64] | NDArray[np.bool_]) -> float:
+    return float(np.mean(of_each)) if len(of_each) else 0.0
+
+
+def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
+    return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
+
+
+def _gaps(number: Number) -> Column:
+    """Between neighbouring digits: (digits - 1,)."""
+    pairs = itertools.pairwise(digit.box for digit in number.digits)
+    return np.array([(other.left - one.right) / max(one.height, other.height) for one, other in pairs], np.float64)
+
+
+def _layout_chance(number: Number) -> float:
+    """The logarithm of how much less sure a number is than its digits make it."""
+    digits = sum(math.log(max(digit.confidence, 1e-9)) for digit in number.digits)
+    return min(0.0, max(math.log(max(number.confidence, 1e-9)) - digits, _LEAST_LAYOUT))
+
+
+def _next_gaps(
+    numbers: tuple[Number, ...], heights: Column, about: Surroundings, reach: float
+) -> tuple[Column, Column]:
+    """How far each number is from the nearest on its line: with no upright ruling between, and with one; or `reach`."""
+    boxes = _boxes(numbers)
+    free, ruled = np.full(len(boxes), reach), np.full(len(boxes), reach)
+    one, other = neighbour_pairs(boxes, reach * heights.max(initial=0) * np.ones(len(boxes)))
+    lower = np.minimum(boxes[one, 3] - boxes[one, 1], boxes[other, 3] - boxes[other, 1])
+    level = shared_rows(boxes[one], boxes[other]) >= _LEVEL * lower
+    for left, right in zip(one[level].tolist(), other[level].tolist(), strict=True):
+        ends = (np.array(numbers[left].digits[-1].box), np.array(numbers[right].digits[0].box))
+        gaps = ruled if is_ruled_between(*ends, about.rulings) else free
+        for own in (left, right):
+            gaps[own] = min(gaps[own], (boxes[right, 0] - boxes[left, 2]) / heights[own])
+    return free, ruled
+
+
+def _near(numbers: tuple[Number, ...], heights: Column, ink: NDArray[np.int32], reach: float) -> Column:
+    """How much nearer than `reach` the nearest of the ink, boxes (K, 4), on each number's line is; 0 where none is."""
+    boxes = _boxes(numbers)
+    if len(boxes) * len(ink) > _MOST_PAIRS:
+        return np.full(len(boxes), reach)
+    left, top, right, bottom = boxes.T[:, :, np.newaxis]
+    unit, middle = heights[:, np.newaxis], (ink[:, 1] + ink[:, 3]) / 2
+    level = (middle > top - _LEVEL * unit) & (middle < bottom + _LEVEL * unit)
+    gaps = np.maximum(np.maximum(ink[:, 0] - right, left - ink[:, 2]), 0) / unit
+    nearest = np.where(level, gaps, reach).min(axis=1, initial=reach)
+    return np.asarray(np.maximum(reach - nearest, 0), dtype=np.float64)
+
+
+def _longest_loose(numbers: tuple[Number, ...], low: LowInk, strings: StringSettings) -> Column:
+    """How long the longest piece of low ink is that may be a stroke of each number."""
+    boxes = np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
+    lengths = loose_strokes(boxes, low, strings)
+    starts = np.cumsum([0, *(len(number.digits) for number in numbers)])[:-1]
+    return np.asarray(np.maximum.reduceat(lengths, starts), np.float64) if len(numbers) else lengths

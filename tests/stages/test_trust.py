@@ -1,0 +1,141 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from docscan.records import Box, Digit, Looks, LowInk, Number, Rulings, Surroundings
+from docscan.settings import Settings
+from docscan.stages.trust import CONSTANT, Evidence, find_evidence, trust, weigh_numbers
+
+NO_LINES = np.zeros((0, 4), np.float32)
+NONE = np.zeros(0, np.float32)
+BARE = Surroundings(Rulings(NO_LINES, NONE, NO_LINES, NONE))
+SETTINGS = Settings()
+ALONE = Looks()
+
+
+def a_number(text, left=0, *, step=25, height=40, confidence=0.99, looks=ALONE, **known):
+    digits = tuple(
+        Digit(
+            letter, confidence, Box(left + step * place, 0, left + step * place + 20, height), (), looks=looks, **known
+        )
+        for place, letter in enumerate(text)
+    )
+    outer = Box(left, 0, digits[-1].box.right, height)
+    return Number(text, confidence ** len(text), outer, digits, 1, 1)
+
+
+def evidence(*numbers, about=BARE):
+    return find_evidence(numbers, about, SETTINGS.strings, SETTINGS.trust)
+
+
+def weighed(*numbers, weights=None, least=0.9, about=BARE):
+    return weigh_numbers(numbers, about, weights or {}, least, SETTINGS)
+
+
+def test_a_page_without_numbers_has_no_evidence():
+    assert len(evidence()) == 0
+    assert weighed() == ()
+
+
+def test_every_column_has_a_row_a_number():
+    found = evidence(a_number("12"), a_number("345", 200))
+    assert {len(getattr(found, column.name)) for column in fields(Evidence)} == {2}
+
+
+def test_a_model_without_weights_leaves_a_number_as_sure_as_it_was():
+    for confidence in (0.0, 0.3, 0.97, 1.0):
+        [number] = weighed(a_number("7", confidence=confidence))
+        assert number.confidence == confidence
+
+
+@pytest.mark.parametrize("weight", [-1000.0, 0.0, 1000.0])
+def test_a_chance_is_between_0_and_1(weight):
+    [number] = weighed(a_number("7"), weights=dict.fromkeys([CONSTANT, "alone", "digits"], weight))
+    assert 0 <= number.confidence <= 1
+
+
+def test_what_speaks_against_a_number_makes_it_less_sure():
+    found = evidence(a_number("7"), a_number("7", 300, looks=Looks("string", 0.2, 0.9)))
+    sure, doubted = trust(found, {CONSTANT: 3.0, "string": -2.0})
+    assert (sure, doubted) == (pytest.approx(1 / (1 + np.exp(-3))), pytest.approx(1 / (1 + np.exp(-1))))
+
+
+def test_digits_and_their_confidences_stay_as_they_are():
+    number = a_number("12")
+    [same] = weighed(number, weights={CONSTANT: -1.0})
+    assert (same.text, same.digits, same.box) == (number.text, number.digits, number.box)
+
+
+def test_who_is_not_sure_enough_goes_to_review_and_says_why():
+    unsure, beside = a_number("1", confidence=0.8), a_number("2", 200, confidence=0.8, beside_unread=True)
+    struck = replace(a_number("3", 400), review=True, reason="struck-through")
+    assert [(number.review, number.reason) for number in weighed(unsure, beside, struck, a_number("4", 600))] == [
+        (True, "low-confidence"),
+        (True, "touching"),
+        (True, "struck-through"),
+        (False, ""),
+    ]
+
+
+def test_who_looked_twice_is_told_from_who_looked_once():
+    looks = [Looks(), Looks("both", 0.9, 0.8), Looks("string", 0.3, 0.8), Looks("against", 0.9, 0.5)]
+    found = evidence(*(a_number("5", 300 * place, looks=one) for place, one in enumerate(looks)))
+    assert [found.both.tolist(), found.string.tolist(), found.against.tolist()] == [
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+    ]
+    assert found.both_alone[1] == pytest.approx(np.log(9))
+    assert found.string_string[2] == pytest.approx(np.log(4))
+    assert found.alone.tolist() == pytest.approx([np.log(99), 0, 0, 0])
+    assert found.crowd.tolist() == [0.75, 0, 0, 0]
+    assert np.flatnonzero(found.least).tolist() == [0]
+
+
+def test_a_number_near_another_may_have_been_cut_from_it():
+    near = evidence(a_number("12"), a_number("3", 80), a_number("4", 400))
+    assert near.free.tolist() == pytest.approx([0.125, 0.125, 0])  # 35 px apart, where 40 are a digit's height
+    divider = np.array([[62, 0, 62, 40]], np.float32)
+    about = replace(BARE, rulings=Rulings(NO_LINES, NONE, divider, np.ones(1, np.float32)))
+    ruled = evidence(a_number("12"), a_number("3", 80), about=about)
+    assert (ruled.free.tolist(), ruled.ruled.tolist()) == ([0, 0], pytest.approx([0.025, 0.025]))
+
+
+def test_another_line_is_no_neighbour():
+    below = a_number("3", 50)
+    below = replace(below, box=Box(50, 100, 70, 140))
+    assert evidence(a_number("12"), below).free.tolist() == [0, 0]
+
+
+def test_ink_that_was_not_read_counts_where_it_is_near():
+    unread = np.array([[60, 0, 80, 40]], np.int32)
+    found = evidence(a_number("12"), a_number("3", 300), about=replace(BARE, unread=unread))
+    assert found.unread.tolist() == pytest.approx([0.525, 0])  # 15 px away, where 40 are a digit's height
+
+
+def test_a_loose_stroke_counts_for_the_number_it_lies_beside():
+    about = replace(BARE, low=LowInk(np.array([[50, 0, 70, 4]], np.int32), 4.0))
+    assert evidence(a_number("15"), a_number("3", 300), about=about).loose.tolist() == [0.5, 0]
+
+
+def test_digits_that_overlap_and_digits_lower_than_the_rest_are_seen():
+    found = evidence(a_number("123", step=18), a_number("123", 300), a_number("1", 600, height=20))
+    assert found.tight.tolist() == pytest.approx([0.15, 0, 0])
+    assert evidence(a_number("12", step=44), a_number("12", 300)).apart.tolist() == pytest.approx([0.1, 0])
+    assert found.small.tolist() == pytest.approx([0, 0, 0.8])
+
+
+def test_of_what_was_read_twice_nobody_is_very_sure():
+    found = evidence(a_number("5", looks=Looks("both", 1.0, 1.0)), a_number("5", 300, confidence=1.0))
+    assert found.both_string[0] == found.both_alone[0] == pytest.approx(4)
+    assert found.alone[1] == pytest.approx(12)
+
+
+def test_gaps_and_marks_in_doubt_are_told_from_digits_in_doubt():
+    sure, doubtful = a_number("12"), replace(a_number("12", 300), confidence=0.5 * 0.99**2)
+    assert evidence(sure, doubtful).layout.tolist() == pytest.approx([0, np.log(0.5)])
+
+
+def test_a_page_of_doubts_makes_all_its_numbers_doubtful():
+    assert evidence(a_number("1"), a_number("2", 300, confidence=0.5)).doubts.tolist() == [0.5, 0.5]
