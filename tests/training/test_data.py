@@ -4,6 +4,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from training import data
 from training.data import MNIST_FILES, Digits, find_mnist, hold_out, read_idx, read_writers
 
 
@@ -60,3 +61,14 @@ def test_writers_are_the_third_column(tmp_path):
 def test_digits_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"expected \(N, 28, 28\) uint8, got \(2, 16, 16\) uint8"):
         Digits(np.zeros((2, 16, 16), np.uint8), np.zeros(2, np.int64))
+
+
+def test_a_digit_that_is_called_another_neither_trains_nor_validates(monkeypatch, tmp_path):
+    arrays = [np.zeros((4, 28, 28), np.uint8), np.arange(4, dtype=np.uint8)] * 2
+    monkeypatch.setattr(data, "find_mnist", lambda _: tmp_path)
+    monkeypatch.setattr(data, "read_idx", lambda path, _: arrays[list(MNIST_FILES).index(path.name)])
+    monkeypatch.setattr(data, "read_writers", lambda _: np.array([12, 12, 1, 24]))
+    monkeypatch.setattr(data, "MISLABELLED", (1,))
+    mnist = data.load_mnist(tmp_path)
+    assert (mnist.train.labels.tolist(), mnist.validation.labels.tolist()) == ([2], [0, 3])
+    assert len(mnist.test) == 4
