@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
+from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
 
 
@@ -61,12 +62,24 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     is_number = (members - digits <= np.maximum(settings.max_unread_share * members, 1)) | (members <= 2)
     keep = is_digit & is_number[words]
     is_low = np.arange(len(boxes)) >= len(boxes) - len(low)
+    links += _in_combs(boxes, is_digit, about.rulings, settings)
     beside_unread = {
         one for pair in links for one, other in (pair, pair[::-1]) if not is_digit[other] and not is_low[other]
     }
     return tuple(
         replace(reading, beside_unread=row in beside_unread) for row, reading in enumerate(readings) if keep[row]
     )
+
+
+def _in_combs(
+    boxes: NDArray[np.int32], is_digit: NDArray[np.bool_], rulings: Rulings, settings: LayoutSettings
+) -> list[tuple[int, int]]:
+    """Pairs of digits, or of one and of ink as high that was not read, in neighbouring cells of a comb."""
+    if not is_digit.any():
+        return []
+    heights = boxes[:, 3] - boxes[:, 1]
+    high = np.flatnonzero(is_digit | (heights > settings.max_low_digit * np.median(heights[is_digit])))
+    return [(int(high[one]), int(high[other])) for one, other in comb_neighbours(boxes[high], rulings, settings)]
 
 
 def _in_text(

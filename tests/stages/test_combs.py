@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from docscan.records import Box, Digit, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.layout import arrange_numbers
+from docscan.stages.words import leave_out_words
 
 CELL = 50  # pixels wide, 60 high; digits are 40 high
 
@@ -65,6 +68,15 @@ def test_cells_of_a_table_are_numbers_of_their_own(rows):
 
 def test_a_row_of_wide_cells_is_no_comb():
     assert texts(written("57", cell=100), rulings(grid(columns=2, cell=100))) == ["5", "7"]
+
+
+def test_a_digit_beside_a_cell_whose_ink_was_not_read_knows():
+    one, unread, other = (replace(digit, text=digit.text.strip("?")) for digit in written("1?2"))
+    crumb = Digit("", 0.9, Box(110, 40, 116, 46))
+    about = Surroundings(rulings(grid(columns=5)))
+    far = written("7", left=200)[0]
+    digits = leave_out_words((one, unread, other, crumb, far), about, LayoutSettings())
+    assert [(digit.text, digit.beside_unread) for digit in digits] == [("1", True), ("2", True), ("7", False)]
 
 
 def test_cells_of_unequal_width_are_no_comb():
