@@ -1,5 +1,7 @@
 """Glyphs + probabilities -> readings: what each candidate is, how sure that is, and what else it might be."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,15 +16,14 @@ def decode_glyphs(glyphs: Glyphs, probabilities: NDArray[np.float32]) -> tuple[D
 
     What is likeliest no digit has the text "".
     """
-    order = np.argsort(-probabilities, axis=1, kind="stable")
-    return tuple(
-        _digit(Box(*(int(edge) for edge in box)), ranks, row)
-        for box, ranks, row in zip(glyphs.boxes, order, probabilities, strict=True)
-    )
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, : _ALTERNATIVES + 1]
+    chances = np.take_along_axis(probabilities, order, axis=1)
+    rows = zip(glyphs.boxes.tolist(), order.tolist(), chances.tolist(), strict=True)
+    return tuple(_digit(Box(*box), labels, likely) for box, labels, likely in rows)
 
 
-def _digit(box: Box, ranks: NDArray[np.intp], row: NDArray[np.float32]) -> Digit:
-    best, *rest = (Alternative(_text(label), float(row[label])) for label in ranks[: _ALTERNATIVES + 1])
+def _digit(box: Box, labels: Sequence[int], chances: Sequence[float]) -> Digit:
+    best, *rest = (Alternative(_text(label), chance) for label, chance in zip(labels, chances, strict=True))
     return Digit(best.text, best.probability, box, tuple(rest))
 
 

@@ -150,7 +150,8 @@ def settle(
             }
     believed = _read_once(believed)
     gone = {int(member) for one in believed for member in one.members}
-    gone |= {row for row, reading in enumerate(readings) if any(one.covers(reading.box) for one in believed)}
+    boxes = _boxes(readings)
+    gone |= {int(row) for one in believed for row in np.flatnonzero(one.covers(boxes))}
     rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
     rest += [digit for one in believed for digit in one.digits()]
     taken = np.array([one.box for one in believed], dtype=np.int32).reshape(-1, 4)
@@ -169,11 +170,10 @@ class _Believed:
     probability: float
     looks: Looks
 
-    def covers(self, box: Sequence[int] | NDArray[np.int32]) -> bool:
-        """Whether the string was read from the ink in the middle of a box: it may reach beyond its chain."""
-        x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    def covers(self, boxes: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which boxes (N, 4) hold ink in their middle that the string was read from: it may reach beyond its chain."""
         left, right = self.string.columns[0][0], self.string.columns[-1][1]
-        return bool(left <= x <= right and self.box[1] <= y <= self.box[3])
+        return _lie_in(boxes, left, self.box[1], right, self.box[3])
 
     def digits(self) -> list[Digit]:
         """Its digits."""
@@ -182,10 +182,14 @@ class _Believed:
 
 def _read_once(believed: Sequence[_Believed]) -> list[_Believed]:
     """The strings without those whose ink a surer one was read from as well."""
+    ranked = sorted(believed, key=lambda one: -one.probability)
+    boxes = np.array([one.box for one in ranked], dtype=np.int32).reshape(-1, 4)
     kept: list[_Believed] = []
-    for one in sorted(believed, key=lambda one: -one.probability):
-        if not any(other.covers(one.box) for other in kept):
+    is_read = np.zeros(len(ranked), np.bool_)
+    for place, one in enumerate(ranked):
+        if not is_read[place]:
             kept.append(one)
+            is_read |= one.covers(boxes)
     return kept
 
 
@@ -206,7 +210,7 @@ def _without(about: Surroundings, strings: NDArray[np.int32], settings: StringSe
     return replace(about, runs=runs, low=replace(about.low, boxes=low[~is_taken]))
 
 
-def _lie_in(boxes: NDArray[np.int32], left: int, top: int, right: int, bottom: int) -> NDArray[np.bool_]:
+def _lie_in(boxes: NDArray[np.int32], left: float, top: float, right: float, bottom: float) -> NDArray[np.bool_]:
     """Which boxes (N, 4) have their middle in another."""
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
     return np.asarray((left <= x) & (x <= right) & (top <= y) & (y <= bottom))
