@@ -90,9 +90,9 @@ class StraightenSettings:
     """The turn with the most votes needs this many times those of the page as it is ..."""
     min_sure: float = 0.4
     """... and this share of its candidates to be sure digits;"""
-    min_upright: float = 0.4
-    """and once the page is read so, this share of its digits to stand in sure numbers: two in three at least on pages
-    of numbers, one in ten on print upside down."""
+    min_upright: float = 0.6
+    """and once the page is read so, this share of its digits to stand in sure numbers: seven in ten at least on pages
+    of numbers, one in two at most on print turned so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,10 @@ class RulingSettings:
     """A side of a box, held by other lines or the edge of the page, is at least this long: the stem of a 4 is not."""
     overshoot: float = 0.3
     """... and runs on past the line that holds it by no more than this."""
-    slenderness: float = 7
-    """A line is this many times as long as it is thick: a boxy 0 is not made of lines."""
+    slenderness: float = 9
+    """A line is this many times as long as it is thick: a boxy 0 is not made of lines,"""
+    upright_slenderness: float = 8
+    """and this many times where it is upright: a comb's cells are no higher, bold stems no more slender."""
     max_thickness: float = 0.5
     """Thicker than this is a dark area."""
     max_slope: float = 0.1
@@ -240,6 +242,10 @@ class LayoutSettings:
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2
     """no wider than this many times their height: two digits that touch are,"""
+    max_small_print: float = 0.6
+    """Pieces lower than this share of the page's sure digits that hold ink not read are a form's own words,"""
+    sure_digit: float = 0.95
+    """sure being what is read with at least this confidence."""
     max_text_digits: float = 0.67
     """and less than this share of it looks like digits."""
     strike_level: float = 0.25

@@ -19,6 +19,7 @@ from docscan.stages.chains import next_digits
 from docscan.stages.grouping import group
 from docscan.stages.loose import loose_strokes
 from docscan.stages.strings import StringReading
+from docscan.stages.words import is_small_print
 
 _SURE = 1 - 1e-6  # no two readers that agree are surer
 
@@ -69,6 +70,7 @@ def find_doubtful(
     else:
         sure = np.ones(len(boxes))
         sure[: len(own)] = [reading.confidence for reading in readings]
+        is_small = is_small_print(boxes, readings, layout)
         chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
         order = order[np.argsort(chains[order], kind="stable")]
         chosen = [
@@ -76,6 +78,7 @@ def find_doubtful(
             for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
             if (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
             and not _is_word(is_unread[part], is_letter[part], settings)
+            and not (is_unread[part].any() and is_small[part].all())
         ]
         ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
         outer = np.array(ends, dtype=np.int32).reshape(-1, 4)

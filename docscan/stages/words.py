@@ -60,6 +60,8 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
     # Of two, one may be a sign: 5€.
     is_number = (members - digits <= np.maximum(settings.max_unread_share * members, 1)) | (members <= 2)
+    is_large = np.bincount(words, weights=~is_small_print(boxes, readings, settings)) > 0
+    is_number &= is_large | (digits == members)
     keep = is_digit & is_number[words]
     is_low = np.arange(len(boxes)) >= len(boxes) - len(low)
     links += _in_combs(boxes, is_digit, about.rulings, settings)
@@ -69,6 +71,15 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     return tuple(
         replace(reading, beside_unread=row in beside_unread) for row, reading in enumerate(readings) if keep[row]
     )
+
+
+def is_small_print(
+    boxes: NDArray[np.int32], readings: tuple[Digit, ...], settings: LayoutSettings
+) -> NDArray[np.bool_]:
+    """Which pieces, boxes (N, 4), are much lower than the sure digits of the page: beside them, a form's own words."""
+    sure = [reading.box.height for reading in readings if reading.text and reading.confidence >= settings.sure_digit]
+    usual = float(np.median(sure)) if sure else 0.0
+    return np.asarray(boxes[:, 3] - boxes[:, 1] < settings.max_small_print * usual)
 
 
 def _in_combs(

@@ -67,6 +67,13 @@ def test_a_word_is_not_read_as_a_string(word):
     assert len(doubtful(row(word)).boxes) == 0
 
 
+def test_small_print_beside_writing_is_not_read_as_a_string():
+    writing = tuple(Digit("7", 0.999, Box(24 * place, 100, 24 * place + 20, 160)) for place in range(4))
+    assert len(doubtful(row("5?", confidence=0.999)).boxes) == 1
+    assert len(doubtful(row("5?", confidence=0.9) + writing).boxes) == 0
+    assert len(doubtful(row("57", confidence=0.9) + writing).boxes) == 1  # all of it read: a small number
+
+
 def test_two_readers_that_agree_are_surer_than_each():
     text, confidence = settled(row("12", confidence=0.9), string("12", 0.9))
     assert text == "12"

@@ -190,7 +190,7 @@ def test_a_skewed_page_reads_in_the_order_of_the_level_one():
     ]
 
 
-@pytest.mark.parametrize(("confidences", "is_upright"), [((), True), ((0.99, 0.5), True), ((0.99, 0.5, 0.5), False)])
+@pytest.mark.parametrize(("confidences", "is_upright"), [((), True), ((0.99, 0.99, 0.5), True), ((0.99, 0.5), False)])
 def test_a_turned_page_counts_where_its_digits_are_sure(confidences, is_upright):
     numbers = [replace(a_number(Box(0, 0, 9, 9)), confidence=confidence) for confidence in confidences]
     assert reads_upright(numbers, StraightenSettings()) == is_upright

@@ -73,6 +73,14 @@ def test_unread_pieces_wider_than_letters_make_no_text(width, left):
     assert text_of(kept(*unread, *signs("6", left=256))) == left
 
 
+def test_small_print_with_ink_not_read_is_a_form_s_own_word():
+    sure = [replace(digit, confidence=0.99) for digit in signs("2024")]
+    small = signs("5.", left=300, height=20, advance=14)
+    assert text_of(kept(*sure, *small)) == "2024"
+    assert text_of(kept(*sure, *signs("57", left=300, height=20, advance=14))) == "202457"
+    assert text_of(kept(*sure, *signs("5.", left=300, height=30, advance=20))) == "20245"
+
+
 def test_a_text_goes_on_behind_a_comma():
     """It hangs below the next word, which stands a little higher than the one before it."""
     word, comma, number = signs("...."), Digit("1", 0.9, Box(106, 34, 114, 52)), signs("15", left=126)
