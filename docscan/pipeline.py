@@ -20,7 +20,7 @@ from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
-from docscan.stages.trust import weigh_numbers
+from docscan.stages.trust import leave_out_print, weigh_numbers
 from docscan.stages.words import leave_out_texts, leave_out_words
 
 
@@ -41,6 +41,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
     numbers = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
+    numbers = leave_out_print(numbers, settings.trust)
     turns = find_turns(found.glyphs, numbers, model, settings.straighten)
     if turns:  # the only second reading there is
         upright = read_page(turned(page, turns), model, settings.without_turns())

@@ -242,7 +242,7 @@ class LayoutSettings:
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2
     """no wider than this many times their height: two digits that touch are,"""
-    max_small_print: float = 0.6
+    max_small_print: float = 0.55
     """Pieces lower than this share of the page's sure digits that hold ink not read are a form's own words,"""
     sure_digit: float = 0.95
     """sure being what is read with at least this confidence."""
@@ -373,6 +373,12 @@ class StringSettings:
 class TrustSettings:
     """What speaks against a number; lengths in heights of its digits. How much it does, the model knows."""
 
+    past_belief: float = 0.02
+    """A page on which so many numbers are less sure than this is print, and these are none:"""
+    least_print: int = 6
+    """at least this many,"""
+    print_share: float = 0.5
+    """and at least this share."""
     near: float = 1.0
     """Two numbers on a line nearer than this may be one: those of two hands are further apart."""
     near_ruled: float = 0.9

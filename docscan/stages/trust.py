@@ -9,7 +9,7 @@ come with the model.
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -112,6 +112,28 @@ def _weighed(number: Number, confidence: float, least_confidence: float) -> Numb
     is_touching = any(digit.beside_unread for digit in number.digits)
     reason = "touching" if is_touching else "low-confidence"
     return replace(number, confidence=confidence, review=True, reason=reason)
+
+
+def leave_out_print(numbers: tuple[Number, ...], settings: TrustSettings) -> tuple[Number, ...]:
+    """The weighed numbers of a page; where most are past belief, it is print, and those go.
+
+    Letters that look like digits stand among letters that do not: each of them has no chance to be a number. A page of
+    numbers that are hard to read has some that are likelier.
+    """
+    is_print = [number.confidence < settings.past_belief for number in numbers]
+    if sum(is_print) < max(settings.least_print, settings.print_share * len(numbers)):
+        return numbers
+    return _renumbered([number for number, goes in zip(numbers, is_print, strict=True) if not goes])
+
+
+def _renumbered(numbers: Sequence[Number]) -> tuple[Number, ...]:
+    """Numbers in reading order, their lines and places counted from 1 again."""
+    lines = itertools.groupby(numbers, key=lambda number: number.line)
+    return tuple(
+        replace(number, line=line, position=position)
+        for line, (_, members) in enumerate(lines, start=1)
+        for position, number in enumerate(members, start=1)
+    )
 
 
 def trust(evidence: Evidence, weights: Mapping[str, float]) -> Column:

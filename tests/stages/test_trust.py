@@ -5,7 +5,7 @@ import pytest
 
 from docscan.records import Box, Digit, Looks, LowInk, Number, Rulings, Surroundings
 from docscan.settings import Settings
-from docscan.stages.trust import CONSTANT, Evidence, find_evidence, trust, weigh_numbers
+from docscan.stages.trust import CONSTANT, Evidence, find_evidence, leave_out_print, trust, weigh_numbers
 
 NO_LINES = np.zeros((0, 4), np.float32)
 NONE = np.zeros(0, np.float32)
@@ -139,3 +139,18 @@ def test_gaps_and_marks_in_doubt_are_told_from_digits_in_doubt():
 
 def test_a_page_of_doubts_makes_all_its_numbers_doubtful():
     assert evidence(a_number("1"), a_number("2", 300, confidence=0.5)).doubts.tolist() == [0.5, 0.5]
+
+
+def test_a_page_whose_numbers_are_past_belief_is_print():
+    letters = [replace(a_number("1", left=60 * place, confidence=0.001), line=1 + place) for place in range(6)]
+    number = replace(a_number("42", left=900, confidence=0.7), line=7, position=3)
+    left = leave_out_print((*letters, number), SETTINGS.trust)
+    assert [(one.text, one.line, one.position) for one in left] == [("42", 1, 1)]
+
+
+def test_a_page_with_numbers_that_may_be_right_keeps_them_all():
+    doubtful = [a_number("1", left=60 * place, confidence=0.001) for place in range(6)]
+    likelier = [a_number("42", left=900 + 60 * place, confidence=0.3) for place in range(7)]
+    assert leave_out_print((*doubtful, *likelier), SETTINGS.trust) == (*doubtful, *likelier)
+    assert leave_out_print(tuple(doubtful[:5]), SETTINGS.trust) == tuple(doubtful[:5])
+    assert leave_out_print((), SETTINGS.trust) == ()
