@@ -111,10 +111,8 @@ class RulingSettings:
     """A side of a box, held by other lines or the edge of the page, is at least this long: the stem of a 4 is not."""
     overshoot: float = 0.3
     """... and runs on past the line that holds it by no more than this."""
-    slenderness: float = 9
-    """A line is this many times as long as it is thick: a boxy 0 is not made of lines,"""
-    upright_slenderness: float = 8
-    """and this many times where it is upright: a comb's cells are no higher, bold stems no more slender."""
+    slenderness: float = 7
+    """A line is this many times as long as it is thick: a boxy 0 is not made of lines."""
     max_thickness: float = 0.5
     """Thicker than this is a dark area."""
     max_slope: float = 0.1
@@ -347,8 +345,8 @@ class StringSettings:
     """... and where a string has all of them and more."""
     max_mark: float = 0.4
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
-    reread_below: float = 0.98
-    """Digits less sure together than this are read again as a string, one number in seven on drawn pages,"""
+    reread_below: float = 0.95
+    """Digits less sure together than this are read again as a string,"""
     min_loose: float = 0.25
     """and so are those with a piece of low ink at least this long beside them that may be a stroke of theirs:"""
     loose_reach: float = 0.35

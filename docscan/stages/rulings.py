@@ -114,8 +114,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     factor = max(1, round(min(ink.ink.shape) / settings.side_px))
     small = _reduce(whole, factor)
     scale = _Scale(factor, _digit_height(small, factor, ink, size), settings)
-    rows = _find(small, scale, settings.slenderness)
-    columns = _find(cv2.transpose(small), scale, settings.upright_slenderness)
+    rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
     rows = _united(rows, *_frame(small, rows, scale, upright=False))
     columns = _united(columns, *_frame(cv2.transpose(small), columns, scale, upright=True))
@@ -152,7 +151,7 @@ def _digit_height(small: NDArray[np.uint8], factor: int, ink: InkMask, size: Com
     return height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max(initial=0)) / 2
 
 
-def _find(small: NDArray[np.uint8], scale: _Scale, slenderness: float) -> _Lines:
+def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
     """Whatever on the reduced page is long, straight and thin enough to be a line from left to right."""
     settings, unit = scale.settings, scale.unit / scale.factor
     if unit == 0:
@@ -169,7 +168,7 @@ def _find(small: NDArray[np.uint8], scale: _Scale, slenderness: float) -> _Lines
     left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
     thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
     thinnest = thickness - 1 + 1 / scale.factor  # the line may but touch the outermost pixels
-    keep = (width >= settings.min_side * unit) & (width >= slenderness * thinnest)
+    keep = (width >= settings.min_side * unit) & (width >= settings.slenderness * thinnest)
     keep &= thickness <= settings.max_thickness * unit + 1
     keep &= height - thicker <= settings.max_slope * width + thickness + 1
     keep[0] = False  # the paper

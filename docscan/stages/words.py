@@ -60,8 +60,11 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
     # Of two, one may be a sign: 5€.
     is_number = (members - digits <= np.maximum(settings.max_unread_share * members, 1)) | (members <= 2)
-    is_large = np.bincount(words, weights=~is_small_print(boxes, readings, settings)) > 0
-    is_number &= is_large | (digits == members)
+    is_sure = np.array(
+        [one.confidence >= settings.sure_digit for one in readings] + [False] * (len(boxes) - len(readings))
+    )
+    could_be = ~is_small_print(boxes, readings, settings) | (is_digit & is_sure)
+    is_number &= (np.bincount(words, weights=could_be) > 0) | (digits == members)
     keep = is_digit & is_number[words]
     is_low = np.arange(len(boxes)) >= len(boxes) - len(low)
     links += _in_combs(boxes, is_digit, about.rulings, settings)
