@@ -9,6 +9,7 @@ come with the model.
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -158,12 +159,12 @@ def find_evidence(
         for chances in ([look.alone for look in looks], [look.string for look in looks])
     )
     digits = [digit.confidence for number in numbers for digit in number.digits]
-    each = [np.array([digit.box.height for digit in number.digits]) for number in numbers]
-    heights = np.array([np.median(own) for own in each], dtype=np.float64)
-    usual = float(np.median(np.concatenate(each))) if each else 1.0
+    each = [[digit.box.height for digit in number.digits] for number in numbers]
+    heights = np.array([statistics.median(own) for own in each], dtype=np.float64)
+    usual = statistics.median(itertools.chain.from_iterable(each)) if each else 1.0
     gaps = [_gaps(number) for number in numbers]
-    least_gaps = np.array([own.min(initial=math.inf) for own in gaps], dtype=np.float64)
-    widest_gaps = np.array([own.max(initial=-math.inf) for own in gaps], dtype=np.float64)
+    least_gaps = np.array([min(own, default=math.inf) for own in gaps], dtype=np.float64)
+    widest_gaps = np.array([max(own, default=-math.inf) for own in gaps], dtype=np.float64)
     free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * is_by["alone"],
@@ -210,10 +211,10 @@ def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
     return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
-def _gaps(number: Number) -> Column:
-    """Between neighbouring digits: (digits - 1,)."""
+def _gaps(number: Number) -> list[float]:
+    """Between neighbouring digits."""
     pairs = itertools.pairwise(digit.box for digit in number.digits)
-    return np.array([(other.left - one.right) / max(one.height, other.height) for one, other in pairs], np.float64)
+    return [(other.left - one.right) / max(one.height, other.height) for one, other in pairs]
 
 
 def _layout_chance(number: Number) -> float:
