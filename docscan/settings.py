@@ -112,7 +112,11 @@ class RulingSettings:
     overshoot: float = 0.3
     """... and runs on past the line that holds it by no more than this."""
     slenderness: float = 7
-    """A line is this many times as long as it is thick: a boxy 0 is not made of lines."""
+    """A line is this many times as long as it is thick: a boxy 0 is not made of lines;"""
+    slender: float = 9
+    """an upright less slender than this is one between two lines, as a comb's dividers are,"""
+    min_cell: float = 1.5
+    """that are at least this long: it may be the stem of a bold letter."""
     max_thickness: float = 0.5
     """Thicker than this is a dark area."""
     max_slope: float = 0.1
@@ -240,10 +244,12 @@ class LayoutSettings:
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2
     """no wider than this many times their height: two digits that touch are,"""
-    max_small_print: float = 0.55
+    max_small_print: float = 0.6
     """Pieces lower than this share of the page's sure digits that hold ink not read are a form's own words,"""
     sure_digit: float = 0.95
-    """sure being what is read with at least this confidence."""
+    """sure being what is read with at least this confidence,"""
+    sure_small: float = 0.995
+    """unless one of them is read with at least this."""
     max_text_digits: float = 0.67
     """and less than this share of it looks like digits."""
     strike_level: float = 0.25

@@ -269,6 +269,7 @@ def _rulings_among(rows: _Lines, columns: _Lines, shape: tuple[int, ...], scale:
     """The long lines, and the short ones that others hold at their ends; what nothing holds goes until all is held."""
     if len(rows) * len(columns) > _MOST_PAIRS:
         return rows.where(_long(rows, scale)), columns.where(_long(columns, scale))
+    columns = columns.where(_slender(columns, scale) | _between(columns, rows, scale))
     firm_rows, firm_columns = np.ones(len(rows), np.bool_), np.ones(len(columns), np.bool_)
     while True:
         keep_rows, next_rows = _held(rows, columns, firm_columns, shape[1], scale)
@@ -286,6 +287,28 @@ def _long(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
     straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
     long = straight & (end - start + 1 >= scale.settings.min_length * scale.unit)
     return np.repeat(long, lines.last() - lines.first() + 1)
+
+
+def _slender(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
+    """Which pieces are of lines slender enough to be held by any others."""
+    first, last = lines.first(), lines.last()
+    count = last - first + 1
+    thickness = np.bincount(lines.line, lines.thickness)[lines.line[first]] / count
+    thinnest = thickness - scale.factor + 1  # the line may but touch the outermost pixels
+    return np.repeat(lines.end[last] - lines.start[first] + 1 >= scale.settings.slender * thinnest, count)
+
+
+def _between(lines: _Lines, others: _Lines, scale: _Scale) -> NDArray[np.bool_]:
+    """Which pieces are of lines with the side of a cell at either end: no stem between two serifs is."""
+    length = others.end[others.last()] - others.start[others.first()] + 1
+    long = np.repeat(length >= scale.settings.min_cell * scale.unit, others.last() - others.first() + 1)
+    others = others.where(long)
+    start, before, end, after = lines.ends()
+    past, gap = scale.settings.overshoot * scale.unit, float(scale.factor)
+    firm = np.ones(len(others), np.bool_)
+    at_start, _ = _meets(start, before, others, firm, _Reach(gap, past))
+    at_end, _ = _meets(end, after, others, firm, _Reach(past, gap))
+    return np.repeat(at_start & at_end, lines.last() - lines.first() + 1)
 
 
 def _held(

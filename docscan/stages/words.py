@@ -61,7 +61,7 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     # Of two, one may be a sign: 5€.
     is_number = (members - digits <= np.maximum(settings.max_unread_share * members, 1)) | (members <= 2)
     is_sure = np.array(
-        [one.confidence >= settings.sure_digit for one in readings] + [False] * (len(boxes) - len(readings))
+        [one.confidence >= settings.sure_small for one in readings] + [False] * (len(boxes) - len(readings))
     )
     could_be = ~is_small_print(boxes, readings, settings) | (is_digit & is_sure)
     is_number &= (np.bincount(words, weights=could_be) > 0) | (digits == members)

@@ -110,6 +110,18 @@ def test_the_thick_sides_of_a_small_box_are_lines():
     assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 2)
 
 
+@pytest.mark.parametrize(("wide", "is_letter"), [(52, True), (72, False)])
+def test_a_bold_stem_between_two_serifs_is_no_line_and_a_thick_side_of_a_cell_is(wide, is_letter):
+    ink = paper()
+    for row in (150, 206):
+        across(ink, row, 400, 400 + wide, thickness=5)
+    for column in (404, 396 + wide):
+        down(ink, column, 150, 206, thickness=7)
+    found = unruled(ink)
+    assert (len(found.rulings.vertical) == 0) == is_letter
+    assert bool(found.ink.ink[165:190, 400:408].any()) == is_letter
+
+
 def test_a_page_of_digits_alone_keeps_every_pixel():
     ink = paper()
     one(ink, 600, 20)
