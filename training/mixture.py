@@ -39,7 +39,7 @@ def draw_pages(stocks: Sequence[Stock], pages: int, seed: int, jobs: int) -> Dig
     tasks = [(seed, first, min(PAGES_A_TASK, pages - first)) for first in range(0, pages, PAGES_A_TASK)]
     with tempfile.TemporaryDirectory() as folder:
         path = _shelve(stocks, Path(folder) / "stocks.npz")
-        with _workers(jobs, _open_stocks, path) as workers:
+        with workers_for(jobs, _open_stocks, path) as workers:
             parts = list(workers.map(_draw, tasks))
     images = np.concatenate([images for images, _ in parts])
     return Digits(images, np.concatenate([labels for _, labels in parts]))
@@ -59,7 +59,7 @@ def shown(pools: Sequence[Pool], chunks: int, seed: int, jobs: int) -> Iterator[
         arrays |= {f"labels{n}": pool.crops.labels for n, pool in enumerate(pools)}
         np.savez(path, **arrays)  # type: ignore[arg-type]
         mixing = _Mixing([pool.share for pool in pools], [pool.bending for pool in pools], CHUNK)
-        with _workers(jobs, _open_pools, path, mixing) as workers:
+        with workers_for(jobs, _open_pools, path, mixing) as workers:
             ahead = [workers.submit(_bend, (seed, number)) for number in range(min(chunks, 2 * jobs))]
             for number in range(chunks):
                 images, labels = ahead.pop(0).result()
@@ -81,7 +81,8 @@ _pools: list[Digits] = []
 _mixings: list[_Mixing] = []
 
 
-def _workers(jobs: int, opening: Callable[..., None], *given: object) -> concurrent.futures.ProcessPoolExecutor:
+def workers_for(jobs: int, opening: Callable[..., None], *given: object) -> concurrent.futures.ProcessPoolExecutor:
+    """Processes that begin anew, on any system alike, each with `opening(*given)`."""
     context = multiprocessing.get_context("spawn")
     return concurrent.futures.ProcessPoolExecutor(jobs, context, initializer=opening, initargs=given)
 

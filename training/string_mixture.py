@@ -4,13 +4,11 @@ Drawing and bending run in their own processes; every strip and every group of b
 shown does not depend on how many processes there are.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
-import multiprocessing
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 
 from docscan.settings import Settings
 from docscan.stages.strings import PLANES, STEP_PX, STRIP_PX
+from training.mixture import workers_for
 from training.strings import LabelledStrip, StringStocks, cheque_strip, composed_strip, spliced, strips_of
 
 BATCH = 128
@@ -69,7 +68,7 @@ def prepare(stocks: StringStocks, composed: int, seed: int, jobs: int) -> String
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stocks.pickle"
         path.write_bytes(pickle.dumps(stocks))
-        with _workers(jobs, _open_stocks, path) as workers:
+        with workers_for(jobs, _open_stocks, path) as workers:
             tasks = [(seed, first, min(TASK, composed - first)) for first in range(0, composed, TASK)]
             drawing = workers.map(_compose, tasks)
             spoiling = workers.map(functools.partial(_spoil_cheque, seed), range(len(stocks.cheques)))
@@ -91,7 +90,7 @@ def shown(pools: StringPools, showing: Showing) -> Iterator[Batch]:
         composed = _shelve(pools.composed, Path(folder) / "composed")
         cheques = _shelve([strip for spoiled in pools.cheques for strip in spoiled], Path(folder) / "cheques")
         ways = len(pools.cheques[0]) if pools.cheques else 0
-        with _workers(showing.jobs, _open_pools, composed, cheques, ways, showing) as workers:
+        with workers_for(showing.jobs, _open_pools, composed, cheques, ways, showing) as workers:
             ahead = [workers.submit(_bend_group, first) for first in groups[: 2 * showing.jobs]]
             for number, _ in enumerate(groups):
                 batches = ahead.pop(0).result()
@@ -203,11 +202,6 @@ _stocks: list[StringStocks] = []
 _composed: list[LabelledStrip] = []
 _cheques: list[list[LabelledStrip]] = []
 _showings: list[Showing] = []
-
-
-def _workers(jobs: int, opening: Callable[..., None], *given: object) -> concurrent.futures.ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(jobs, context, initializer=opening, initargs=given)
 
 
 def _open_stocks(path: Path) -> None:

@@ -11,9 +11,7 @@ How sure a number must be for `--max-error` is measured on the same pages, each 
 """
 
 import argparse
-import concurrent.futures
 import json
-import multiprocessing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,6 +30,7 @@ from docscan.stages.straighten import on_scan
 from docscan.stages.trust import CONSTANT, Evidence, find_evidence, trust
 from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of, thresholds, truth_of
 from training.data import Digits, load_mnist
+from training.mixture import workers_for
 from training.pages import KINDS
 from training.strings import load_cheques
 
@@ -79,9 +78,7 @@ def take(course: Course, path: Path) -> list[Lesson]:
     if course.jobs == 1:
         _open(path, course.digits)
         return [*map(_read_drawn, tasks), *map(_read, strings)]
-    context = multiprocessing.get_context("spawn")
-    given = (path, course.digits)
-    with concurrent.futures.ProcessPoolExecutor(course.jobs, context, initializer=_open, initargs=given) as workers:
+    with workers_for(course.jobs, _open, path, course.digits) as workers:
         return [*workers.map(_read_drawn, tasks, chunksize=4), *workers.map(_read, strings, chunksize=4)]
 
 
