@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ from docscan.stages.normalise import normalise_all
 from training.augment import Augmentation, augment
 from training.crops import Stock, page_crops
 from training.data import Digits
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 PAGES_A_TASK = 10
 CHUNK = 1 << 15  # crops bent by one task
@@ -60,11 +64,8 @@ def shown(pools: Sequence[Pool], chunks: int, seed: int, jobs: int) -> Iterator[
         np.savez(path, **arrays)  # type: ignore[arg-type]
         mixing = _Mixing([pool.share for pool in pools], [pool.bending for pool in pools], CHUNK)
         with workers_for(jobs, _open_pools, path, mixing) as workers:
-            ahead = [workers.submit(_bend, (seed, number)) for number in range(min(chunks, 2 * jobs))]
-            for number in range(chunks):
-                images, labels = ahead.pop(0).result()
-                if number + 2 * jobs < chunks:
-                    ahead.append(workers.submit(_bend, (seed, number + 2 * jobs)))
+            tasks = [(seed, number) for number in range(chunks)]
+            for images, labels in in_turn(workers, _bend, tasks, ahead=2 * jobs):
                 yield Digits(images, labels)
 
 
@@ -79,6 +80,18 @@ class _Mixing:
 _stocks: list[Stock] = []
 _pools: list[Digits] = []
 _mixings: list[_Mixing] = []
+
+
+def in_turn(
+    workers: concurrent.futures.Executor, function: Callable[[Task], Result], tasks: Sequence[Task], *, ahead: int
+) -> Iterator[Result]:
+    """What `function` makes of each task, in their order; at most `ahead` of them are begun and not yet fetched."""
+    going = [workers.submit(function, task) for task in tasks[:ahead]]
+    for number in range(len(tasks)):
+        made = going.pop(0).result()
+        if number + ahead < len(tasks):
+            going.append(workers.submit(function, tasks[number + ahead]))
+        yield made
 
 
 def workers_for(jobs: int, opening: Callable[..., None], *given: object) -> concurrent.futures.ProcessPoolExecutor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from docscan.settings import Settings
 from docscan.stages.strings import PLANES, STEP_PX, STRIP_PX
-from training.mixture import workers_for
+from training.mixture import in_turn, workers_for
 from training.strings import LabelledStrip, StringStocks, cheque_strip, composed_strip, spliced, strips_of
 
 BATCH = 128
@@ -91,11 +91,7 @@ def shown(pools: StringPools, showing: Showing) -> Iterator[Batch]:
         cheques = _shelve([strip for spoiled in pools.cheques for strip in spoiled], Path(folder) / "cheques")
         ways = len(pools.cheques[0]) if pools.cheques else 0
         with workers_for(showing.jobs, _open_pools, composed, cheques, ways, showing) as workers:
-            ahead = [workers.submit(_bend_group, first) for first in groups[: 2 * showing.jobs]]
-            for number, _ in enumerate(groups):
-                batches = ahead.pop(0).result()
-                if number + 2 * showing.jobs < len(groups):
-                    ahead.append(workers.submit(_bend_group, groups[number + 2 * showing.jobs]))
+            for batches in in_turn(workers, _bend_group, groups, ahead=2 * showing.jobs):
                 yield from batches
 
 

@@ -69,6 +69,19 @@ class _Lines:
         before, after = self.offset[first] + self.slope[first] * start, self.offset[last] + self.slope[last] * end
         return np.stack([start, before, end, after])
 
+    def of_pieces(self, of_lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """What is so of the lines (lines,), of every piece: (N,)."""
+        return np.repeat(of_lines, self.last() - self.first() + 1)
+
+    def lengths(self) -> NDArray[np.float64]:
+        """(lines,): along."""
+        return np.asarray(self.end[self.last()] - self.start[self.first()] + 1)
+
+    def thicknesses(self) -> NDArray[np.float64]:
+        """(lines,): the mean of each line's pieces."""
+        pieces = self.last() - self.first() + 1
+        return np.asarray(np.bincount(self.line, self.thickness)[self.line[self.first()]] / pieces)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strips:
@@ -286,29 +299,20 @@ def _long(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
     start, before, end, after = lines.ends()
     straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
     long = straight & (end - start + 1 >= scale.settings.min_length * scale.unit)
-    return np.repeat(long, lines.last() - lines.first() + 1)
+    return lines.of_pieces(long)
 
 
 def _slender(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
     """Which pieces are of lines slender enough to be held by any others."""
-    first, last = lines.first(), lines.last()
-    count = last - first + 1
-    thickness = np.bincount(lines.line, lines.thickness)[lines.line[first]] / count
-    thinnest = thickness - scale.factor + 1  # the line may but touch the outermost pixels
-    return np.repeat(lines.end[last] - lines.start[first] + 1 >= scale.settings.slender * thinnest, count)
+    thinnest = lines.thicknesses() - scale.factor + 1  # the line may but touch the outermost pixels
+    return lines.of_pieces(lines.lengths() >= scale.settings.slender * thinnest)
 
 
 def _between(lines: _Lines, others: _Lines, scale: _Scale) -> NDArray[np.bool_]:
     """Which pieces are of lines with the side of a cell at either end: no stem between two serifs is."""
-    length = others.end[others.last()] - others.start[others.first()] + 1
-    long = np.repeat(length >= scale.settings.min_cell * scale.unit, others.last() - others.first() + 1)
-    others = others.where(long)
-    start, before, end, after = lines.ends()
-    past, gap = scale.settings.overshoot * scale.unit, float(scale.factor)
-    firm = np.ones(len(others), np.bool_)
-    at_start, _ = _meets(start, before, others, firm, _Reach(gap, past))
-    at_end, _ = _meets(end, after, others, firm, _Reach(past, gap))
-    return np.repeat(at_start & at_end, lines.last() - lines.first() + 1)
+    others = others.where(others.of_pieces(others.lengths() >= scale.settings.min_cell * scale.unit))
+    at_start, at_end = _meeting(lines, others, np.ones(len(others), np.bool_), scale)
+    return lines.of_pieces(at_start.meets & at_end.meets)
 
 
 def _held(
@@ -321,14 +325,21 @@ def _held(
     """
     start, before, end, after = lines.ends()
     straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
+    gap = float(scale.factor)
+    at_start, at_end = _meeting(lines, others, firm, scale)
+    held = at_start.meets & (at_end.meets | (end >= length - 1 - gap)) | (start <= gap) & at_end.meets
+    firm_ones = _long(lines, scale) | lines.of_pieces(straight & held)
+    return firm_ones | lines.of_pieces(straight & (at_start.in_corner | at_end.in_corner)), firm_ones
+
+
+def _meeting(lines: _Lines, others: _Lines, firm: NDArray[np.bool_], scale: _Scale) -> tuple["_Meets", "_Meets"]:
+    """What the start of every line meets among the others, and what its end; pieces of `firm` lines have corners."""
+    start, before, end, after = lines.ends()
     past, gap = scale.settings.overshoot * scale.unit, float(scale.factor)
-    at_start, at_end = _Reach(gap, past), _Reach(past, gap)
-    meets_start, corner_start = _meets(start, before, others, firm, at_start)
-    meets_end, corner_end = _meets(end, after, others, firm, at_end)
-    held = meets_start & (meets_end | (end >= length - 1 - gap)) | (start <= gap) & meets_end
-    count = lines.last() - lines.first() + 1
-    firm_ones = _long(lines, scale) | np.repeat(straight & held, count)
-    return firm_ones | np.repeat(straight & (corner_start | corner_end), count), firm_ones
+    return (
+        _meets(start, before, others, firm, _Reach(gap, past)),
+        _meets(end, after, others, firm, _Reach(past, gap)),
+    )
 
 
 class _Reach(NamedTuple):
@@ -338,10 +349,19 @@ class _Reach(NamedTuple):
     after: float
 
 
+class _Meets(NamedTuple):
+    """Ends of lines, (lines,) each."""
+
+    meets: NDArray[np.bool_]
+    """Which meet another line,"""
+    in_corner: NDArray[np.bool_]
+    """and which the end of a firm one."""
+
+
 def _meets(
     along: NDArray[np.float64], across: NDArray[np.float64], others: _Lines, firm: NDArray[np.bool_], reach: _Reach
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which ends (N,) meet one of the others, and which meet the end of a firm one."""
+) -> _Meets:
+    """What ends of lines at those places meet."""
     here, place = across[:, np.newaxis], along[:, np.newaxis]
     half = others.thickness / 2
     gap, past = sorted(reach)
@@ -351,14 +371,12 @@ def _meets(
     first, last = others.first(), others.last()
     corner = (near & firm & (here <= others.start + past))[:, first].any(axis=1)
     corner |= (near & firm & (here >= others.end - past))[:, last].any(axis=1)
-    return np.asarray(near.any(axis=1)), np.asarray(corner)
+    return _Meets(np.asarray(near.any(axis=1)), np.asarray(corner))
 
 
 def _segments(lines: _Lines, *, upright: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     ends = lines.ends()[[1, 0, 3, 2] if upright else [0, 1, 2, 3]]
-    first = lines.first()
-    thickness = np.bincount(lines.line, lines.thickness)[lines.line[first]] / (lines.last() - first + 1)
-    return ends.T.astype(np.float32), thickness.astype(np.float32)
+    return ends.T.astype(np.float32), lines.thicknesses().astype(np.float32)
 
 
 def _cut(
