@@ -4,6 +4,7 @@ A composed string is drawn as a small picture (string_pictures.py), a cheque is 
 are then pages like any other: what docscan cuts out of them is what the network learns from.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,33 @@ LENGTHS = np.array([0.08, 0.18, 0.2, 0.18, 0.16, 0.1, 0.06, 0.04])  # how often 
 SOURCES = {"mnist": 0.36, "drawn": 0.34, "cheques": 0.18, "semeion": 0.03, "optdigits": 0.03, "printed": 0.06}
 NO_DIGITS = 0.04  # of the strings: words, scribbles, lines
 LONGEST_PX = 256  # of a strip to learn from
+
+# Amounts, by row, whose label is not what is written, or "" where too little can be told of what is: read anew by eye,
+# none of them in the fifth that measures. A reader taught the labels learns every one of them by heart.
+CHEQUE_TEXTS = {
+    33: "",
+    57: "671",
+    87: "39300",
+    161: "1895",
+    176: "97060",
+    181: "13817",
+    269: "19620",
+    278: "15775",
+    484: "10362",
+    511: "",
+    526: "198",
+    534: "1119",
+    563: "28304",
+    592: "",
+    699: "",
+    774: "40000",
+    779: "157946",
+    783: "89800",
+    823: "49575",
+    901: "",
+    1041: "5965",
+    1063: "110820",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +125,7 @@ class StringStocks:
 def load_string_stocks(data: Path) -> StringStocks:
     """Every set that may be trained on. Raises ValueError for an altered set."""
     split = load_stocks(data)
-    cheques = load_cheques(data)
+    cheques = as_read_anew(load_cheques(data))
     train = tuple(cheque for cheque in cheques if cheque.row % HELD_OUT_ROW and cheque.row % VALIDATION_ROW != 1)
     validation = tuple(cheque for cheque in cheques if cheque.row % VALIDATION_ROW == 1)
     writers = read_writers(find_mnist(data) / WRITERS_FILE)
@@ -126,6 +154,12 @@ def load_cheques(data: Path) -> list[Cheque]:
         Cheque(row, gray, "".join(str(digit) for digit, _ in digits), tuple(box for _, box in digits))
         for row, (gray, digits) in enumerate(cheque_strings(data))
     ]
+
+
+def as_read_anew(cheques: Sequence[Cheque]) -> list[Cheque]:
+    """The cheques with the texts of CHEQUE_TEXTS, without those that cannot be told."""
+    texts = ((cheque, CHEQUE_TEXTS.get(cheque.row, cheque.text)) for cheque in cheques)
+    return [dataclasses.replace(cheque, text=text) for cheque, text in texts if text]
 
 
 def _cheque_digits(cheques: Sequence[Cheque]) -> Hands:

@@ -32,7 +32,7 @@ from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of,
 from training.data import Digits, load_mnist
 from training.mixture import workers_for
 from training.pages import KINDS
-from training.strings import load_cheques
+from training.strings import as_read_anew, load_cheques
 
 NAMES = tuple(column.name for column in fields(Evidence))
 RIDGE = 3.0  # on standardised columns: what is rarely seen counts little
@@ -185,7 +185,7 @@ def _read(truth: Truth) -> Lesson:
 
 def _held_out_cheques(data: Path) -> Iterator[Truth]:
     """The cheque amounts that validate: nothing was trained on them, and they are not those that only measure."""
-    for cheque in load_cheques(data):
+    for cheque in as_read_anew(load_cheques(data)):
         if cheque.row % 5 and cheque.row % 10 == 1:
             height, width = cheque.gray.shape
             yield Truth(Page(cheque.gray), (TrueNumber(cheque.text, 0, 0, width, height),))

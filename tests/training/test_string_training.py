@@ -6,10 +6,13 @@ import pytest
 
 from docscan.settings import Settings
 from training.crops import Stock
+from training.stocks import HELD_OUT_ROW
 from training.string_pictures import draw_string
 from training.strings import (
+    CHEQUE_TEXTS,
     Cheque,
     LabelledStrip,
+    as_read_anew,
     by_hand,
     cheque_strip,
     composed_strip,
@@ -134,3 +137,16 @@ def test_cheques_keep_their_rows_and_their_digits():
     cheques = load_cheques(DATA)
     assert [one.row for one in cheques] == list(range(1080))
     assert all(len(one.text) == len(one.boxes) for one in cheques)
+
+
+@pytest.mark.skipif(not (DATA / "train").is_dir(), reason="the cheques are not here")
+def test_amounts_read_anew_keep_their_boxes_and_those_that_cannot_be_told_are_left_out():
+    cheques = load_cheques(DATA)
+    anew = {one.row: one for one in as_read_anew(cheques)}
+    assert {row for row, text in CHEQUE_TEXTS.items() if not text} == set(range(1080)) - anew.keys()
+    assert all(anew[row].text == text != cheques[row].text for row, text in CHEQUE_TEXTS.items() if text)
+    assert all(len(one.text) == len(one.boxes) for one in anew.values())
+
+
+def test_no_amount_of_the_fifth_that_measures_is_read_anew():
+    assert [row for row in CHEQUE_TEXTS if row % HELD_OUT_ROW == 0] == []
