@@ -71,9 +71,8 @@ def load_mnist(folder: Path | None) -> Mnist:
         images, labels, test_images, test_labels = (read_idx(home / name, md5) for name, md5 in MNIST_FILES.items())
         writers = read_writers(home / WRITERS_FILE)
     known = Digits(images, labels.astype(np.int64))
-    held_out = hold_out(len(known), writers)
-    trusted = held_out & ~np.isin(np.arange(len(known)), MISLABELLED)
-    return Mnist(known.where(~held_out), known.where(trusted), Digits(test_images, test_labels.astype(np.int64)))
+    trains, validates = split_by_writer(len(known), writers)
+    return Mnist(known.where(trains), known.where(validates), Digits(test_images, test_labels.astype(np.int64)))
 
 
 def find_mnist(folder: Path) -> Path:
@@ -104,10 +103,16 @@ def read_writers(path: Path) -> NDArray[np.int64] | None:
         return np.array([int(line.split("\t")[WRITER_COLUMN]) for line in lines if line[0].isdigit()])
 
 
-def hold_out(count: int, writers: NDArray[np.int64] | None) -> NDArray[np.bool_]:
-    """Which of `count` crops validate (N,): one writer in twelve, or the tail where the writers are unknown."""
+def split_by_writer(count: int, writers: NDArray[np.int64] | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of `count` crops train and which validate, each (N,); MISLABELLED are neither.
+
+    One writer in twelve validates, or the tail where the writers are unknown.
+    """
     if writers is None:
-        return np.arange(count) >= count - VALIDATION_TAIL
-    if len(writers) != count:
+        held_out = np.arange(count) >= count - VALIDATION_TAIL
+    elif len(writers) != count:
         raise ValueError(f"{len(writers)} writers for {count} crops")
-    return np.asarray(writers % VALIDATION_SHARE == 0)
+    else:
+        held_out = writers % VALIDATION_SHARE == 0
+    trusted = ~np.isin(np.arange(count), MISLABELLED)
+    return ~held_out & trusted, held_out & trusted

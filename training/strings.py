@@ -19,7 +19,7 @@ from docscan.stages.components import find_components
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.strings import STRIP_PX, Strip, cut_strip, find_strings
 from training.crops import Spoiled, Stock, labelled_boxes, main_pieces, spoil_picture
-from training.data import WRITERS_FILE, find_mnist, hold_out, read_writers
+from training.data import WRITERS_FILE, find_mnist, read_writers, split_by_writer
 from training.stocks import DRAWN_PER_WRITER, HELD_OUT_ROW, cheque_strings, load_stocks
 from training.string_pictures import Ink, draw_string
 
@@ -137,8 +137,8 @@ def load_string_stocks(data: Path) -> StringStocks:
                 continue
             who = np.zeros(len(stock.labels), np.int64)
             if stock.name == "mnist" and writers is not None:
-                held_out = hold_out(len(writers), writers)
-                who = writers[~held_out if of_train else held_out]
+                trains, validates = split_by_writer(len(writers), writers)
+                who = writers[trains if of_train else validates]
             elif stock.name == "drawn":
                 who = np.arange(len(who)) // DRAWN_PER_WRITER
             hands.append(by_hand(stock, who))

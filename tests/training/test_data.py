@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from training import data
-from training.data import MNIST_FILES, Digits, find_mnist, hold_out, read_idx, read_writers
+from training.data import MNIST_FILES, Digits, find_mnist, read_idx, read_writers, split_by_writer
 
 
 def write_idx(path, array):
@@ -43,13 +43,16 @@ def test_a_folder_without_mnist_is_named(tmp_path):
 
 def test_one_writer_in_twelve_is_held_out_with_all_they_wrote():
     writers = np.repeat(np.arange(24), 3)
-    held_out = hold_out(len(writers), writers)
+    trains, held_out = split_by_writer(len(writers), writers)
+    assert (trains ^ held_out).all()
     assert np.unique(writers[held_out]).tolist() == [0, 12]
     assert np.count_nonzero(held_out) == 6
 
 
 def test_without_writers_the_tail_is_held_out():
-    assert np.flatnonzero(hold_out(5003, None)).tolist() == list(range(3, 5003))
+    trains, validates = split_by_writer(5003, None)
+    assert np.flatnonzero(validates).tolist() == list(range(3, 5003))
+    assert np.flatnonzero(trains).tolist() == [0, 1, 2]
 
 
 def test_writers_are_the_third_column(tmp_path):

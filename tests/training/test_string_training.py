@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from docscan.settings import Settings
+from training import strings
 from training.crops import Stock
-from training.stocks import HELD_OUT_ROW
+from training.data import load_mnist
+from training.stocks import HELD_OUT_ROW, Split
 from training.string_pictures import draw_string
 from training.strings import (
     CHEQUE_TEXTS,
@@ -150,3 +152,16 @@ def test_amounts_read_anew_keep_their_boxes_and_those_that_cannot_be_told_are_le
 
 def test_no_amount_of_the_fifth_that_measures_is_read_anew():
     assert [row for row in CHEQUE_TEXTS if row % HELD_OUT_ROW == 0] == []
+
+
+@pytest.mark.skipif(not (DATA / "mnist").is_dir(), reason="MNIST is not here")
+def test_every_digit_of_mnist_has_its_writer(monkeypatch):
+    mnist = load_mnist(DATA)
+    sides = [Stock("mnist", list(part.images), part.labels, share=1) for part in (mnist.train, mnist.validation)]
+    monkeypatch.setattr(strings, "load_stocks", lambda _: Split((sides[0],), (sides[1],), mnist))
+    stocks = strings.load_string_stocks(DATA)
+    of_mnist = [
+        next(hand for hand in hands if hand.name == "mnist") for hands in (stocks.hands, stocks.validation_hands)
+    ]
+    assert [len(hand.labels) for hand in of_mnist] == [len(mnist.train), len(mnist.validation)]
+    assert all(len(hand.members) > 40 for hand in of_mnist)
