@@ -6,9 +6,10 @@ training/train.py does this by itself where Keras runs on TensorFlow.
 """
 
 import argparse
+import functools
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -31,8 +32,12 @@ ORIGIN_FILE = "digits.json"
 OPSET = 17
 AGREEMENT_CROPS = 1000
 QUANTISING_PAGES = 8  # of each kind
+QUICK_BATCH = 512
 PAGE_THRESHOLD = 110.0  # gray level that cuts ink from paper where a crop stands for one of a page
 LARGEST_DIFFERENCE = 1e-4  # of any logit, between Keras and ONNX Runtime
+
+Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Of crops (N, 28, 28) uint8: (N, 11)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,25 @@ def measure(path: Path, test: Digits) -> str:
 def logits_of(model: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A Keras model's logits (N, 11) of crops (N, 28, 28) uint8."""
     return np.asarray(model.predict(as_input(crops), batch_size=256, verbose=0))
+
+
+def quick(model: Any, crops: NDArray[np.uint8]) -> Logits:
+    """Crops (N, 28, 28) uint8 -> a Keras model's logits (N, 11), as quickly as this machine computes them.
+
+    On processors that is in integers, with ONNX Runtime; `crops` tell how large the network's values become.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return functools.partial(logits_of, model)
+    proto = quantise(convert(model), as_input(crops))
+    session = InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+
+    def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batches = (as_input(crops[first : first + QUICK_BATCH]) for first in range(0, len(crops), QUICK_BATCH))
+        return np.concatenate([session.run(None, {"crops": batch})[0] for batch in batches])
+
+    return logits
 
 
 def convert(model: Any) -> Any:

@@ -34,12 +34,13 @@ def build_network(*, breadth: int = 1, folded: bool = False) -> Any:
     flow = _convolve(flow, breadth * LAST_CHANNELS, "last", stride=2, folded=folded)
     flow = keras.layers.GlobalAveragePooling2D(name="average")(flow)
     flow = keras.layers.Dropout(0.2, name="drop")(flow)
-    return keras.Model(crops, keras.layers.Dense(OUTPUTS, name="logits")(flow), name="digits")
+    return keras.Model(crops, keras.layers.Dense(OUTPUTS, name="logits", dtype="float32")(flow), name="digits")
 
 
 def fold(model: Any) -> Any:
     """The same function without batch normalisation."""
-    return folded_into(build_network(folded=True), model)
+    breadth = model.get_layer("stem").filters // STEM_CHANNELS
+    return folded_into(build_network(breadth=breadth, folded=True), model)
 
 
 def folded_into(twin: Any, model: Any) -> Any:

@@ -1,3 +1,4 @@
+import functools
 import re
 import sys
 from pathlib import Path
@@ -37,7 +38,8 @@ def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, m
         (train, "CHUNK", 8192),
     ):
         monkeypatch.setattr(module, name, few)
-    options = ["--chunks", "1", "--pages", "4", "--teachers", "1", "--breadth", "2", "--lessons", "1", "--no-fonts"]
+    taught = ["--teachers", "1", "--breadth", "2", "--lessons", "1"]
+    options = ["--chunks", "1", "--pages", "4", *taught, "--bfloat16", "--no-fonts"]
     command = ["train", "--data", str(mnist_folder), "--out", str(tmp_path), *options]
     monkeypatch.setattr(sys, "argv", command)
     train.main()
@@ -51,7 +53,8 @@ def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, m
     assert "745,035 parameters" in printed  # the teacher
     assert "188,203 parameters" in printed
     assert metadata["docscan.recipe"] == (
-        "python -m training.train --chunks 1 --pages 4 --teachers 1 --breadth 2 --lessons 1 --seed 1 --no-fonts"
+        "python -m training.train --chunks 1 --pages 4 --teachers 1 --breadth 2 --lessons 1 "
+        "--seed 1 --bfloat16 --no-fonts"
     )
     assert metadata["docscan.training_data"].startswith("mnist 54908, drawn 1200, drawn letters ")
     assert float(re.search(r"test digits ([\d.]+)%", metadata["docscan.accuracy"])[1]) > 50
@@ -100,12 +103,22 @@ def test_what_several_teachers_say_is_their_mean_at_the_softness():
     logits = [export.logits_of(teacher, crops) for teacher in (one, other)]
     chances = [np.exp(own / train.SOFTNESS) for own in logits]
     expected = np.mean([own / own.sum(axis=1, keepdims=True) for own in chances], axis=0)
-    assert train.said_by([one, other], crops) == pytest.approx(expected, abs=1e-5)
+    speaking = [functools.partial(export.logits_of, teacher) for teacher in (one, other)]
+    assert train.said_by(speaking, crops) == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_folded_network_computes_the_same():
+def test_a_teacher_says_the_same_in_integers():
+    teacher = build_network(breadth=2)
+    crops = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
+    said, exact = export.quick(teacher, crops)(crops), export.logits_of(teacher, crops)
+    assert said.shape == (600, 11)
+    assert 0 < np.abs(said - exact).max() < 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("breadth", [1, 2])
+def test_the_folded_network_computes_the_same(breadth):
     rng = np.random.default_rng(0)
-    model = build_network()
+    model = build_network(breadth=breadth)
     for layer in model.layers:
         if layer.name.endswith("_norm"):
             layer.set_weights([rng.uniform(0.5, 1.5, weights.shape) for weights in layer.get_weights()])
