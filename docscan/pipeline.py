@@ -41,7 +41,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
     numbers = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
-    numbers = leave_out_print(numbers, settings.trust)
+    numbers = leave_out_print(numbers, found.about, settings.trust)
     turns = find_turns(found.glyphs, numbers, model, settings.straighten)
     if turns:  # the only second reading there is
         upright = read_page(turned(page, turns), model, settings.without_turns())

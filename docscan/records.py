@@ -154,6 +154,8 @@ class Surroundings:
     """(R, 4): boxes of ink that nobody tried to read, as high as digits and much wider."""
     unread: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
     """(U, 4): boxes of ink that was looked at and is no digit."""
+    text: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    """(T, 4): boxes of the letters and words of the page's texts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -383,6 +383,12 @@ class TrustSettings:
     """at least this many,"""
     print_share: float = 0.5
     """and at least this share."""
+    least_text: int = 50
+    """A page with so many letters and words of texts, and so many for each number that is sure, is one of text:"""
+    least_in_text: float = 0.3
+    """there what is less sure than this is a word,"""
+    max_word_height: float = 2.0
+    """if it is no more than this many times as high as the letters."""
     near: float = 1.0
     """Two numbers on a line nearer than this may be one: those of two hands are further apart."""
     near_ruled: float = 0.9

@@ -115,16 +115,38 @@ def _weighed(number: Number, confidence: float, least_confidence: float) -> Numb
     return replace(number, confidence=confidence, review=True, reason=reason)
 
 
-def leave_out_print(numbers: tuple[Number, ...], settings: TrustSettings) -> tuple[Number, ...]:
-    """The weighed numbers of a page; where most are past belief, it is print, and those go.
+def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: TrustSettings) -> tuple[Number, ...]:
+    """The weighed numbers of a page without the words that look like some.
 
-    Letters that look like digits stand among letters that do not: each of them has no chance to be a number. A page of
-    numbers that are hard to read has some that are likelier.
+    Where most are past belief, it is print, and those go: letters that look like digits stand among letters that do
+    not, so each of them has no chance to be a number; a page of numbers that are hard to read has some that are
+    likelier. And on a page of text, what is no higher than its letters and hardly believed is one of its words.
     """
-    is_print = [number.confidence < settings.past_belief for number in numbers]
-    if sum(is_print) < max(settings.least_print, settings.print_share * len(numbers)):
-        return numbers
-    return _renumbered([number for number, goes in zip(numbers, is_print, strict=True) if not goes])
+    past_belief = [number.confidence < settings.past_belief for number in numbers]
+    is_print = sum(past_belief) >= max(settings.least_print, settings.print_share * len(numbers))
+    highest = _highest_word(numbers, about, settings)
+    left = [
+        number
+        for number, is_past in zip(numbers, past_belief, strict=True)
+        if not (is_print and is_past)
+        and not (number.confidence < settings.least_in_text and _usual_height(number) <= highest)
+    ]
+    return _renumbered(left) if len(left) < len(numbers) else numbers
+
+
+def _highest_word(numbers: tuple[Number, ...], about: Surroundings, settings: TrustSettings) -> float:
+    """How high what looks like a number may be and still be a word of the page's texts, in pixels.
+
+    0 on a page that is not mostly text.
+    """
+    sure = sum(number.confidence >= settings.doubt for number in numbers)
+    if len(about.text) < settings.least_text * (1 + sure):
+        return 0.0
+    return settings.max_word_height * float(np.median(about.text[:, 3] - about.text[:, 1]))
+
+
+def _usual_height(number: Number) -> float:
+    return statistics.median(digit.box.height for digit in number.digits)
 
 
 def _renumbered(numbers: Sequence[Number]) -> tuple[Number, ...]:

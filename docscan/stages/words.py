@@ -19,7 +19,7 @@ class Untexted(NamedTuple):
 
     readings: tuple[Digit, ...]
     about: Surroundings
-    """Without their low letters and what was not read of them."""
+    """Without their low letters and what was not read of them; with what they are made of."""
 
 
 def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> Untexted:
@@ -37,9 +37,9 @@ def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: 
     in_text = _in_text(boxes, is_digit, about.rulings, settings)
     of_readings, of_runs, of_low = np.split(in_text, [len(own), len(own) + len(about.runs)])
     low = replace(about.low, boxes=np.delete(about.low.boxes, low_letters[of_low], axis=0))
-    return Untexted(
-        tuple(itertools.compress(readings, ~of_readings)), replace(about, runs=about.runs[~of_runs], low=low)
-    )
+    text = np.concatenate([own[of_readings], about.runs[of_runs]])
+    about = replace(about, runs=about.runs[~of_runs], low=low, text=text)
+    return Untexted(tuple(itertools.compress(readings, ~of_readings)), about)
 
 
 def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> tuple[Digit, ...]:

@@ -55,6 +55,11 @@ def test_words_that_look_like_numbers_are_left_out_among_words(text, left):
     assert text_of(kept(*signs(text))) == left
 
 
+def test_what_a_text_is_made_of_is_told():
+    rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
+    assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
+
+
 def test_a_hand_much_larger_than_the_print_before_it_is_no_part_of_the_text():
     label, number = signs("......", height=20, advance=14), signs("42", left=110)
     assert text_of(kept(*label, *number)) == "42"
