@@ -251,7 +251,12 @@ class LayoutSettings:
     sure_small: float = 0.995
     """unless one of them is read with at least this."""
     max_text_digits: float = 0.67
-    """and less than this share of it looks like digits."""
+    """and less than this share of it looks like digits,"""
+    max_line_digits: float = 0.9
+    """or than this, where over or under it stands a text, no further than this many times the height of its letters,"""
+    max_leading: float = 2.0
+    """and as high, but for this ratio."""
+    max_line_ratio: float = 1.3
     strike_level: float = 0.25
     """A line through a number this near to its middle, in heights of the number, crosses it out"""
     min_strike: float = 0.7

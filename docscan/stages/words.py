@@ -13,6 +13,8 @@ from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
 
+_MOST_LINES = 4  # of letters that nearly all look like digits, one below the other
+
 
 class Untexted(NamedTuple):
     """A page's readings without its texts."""
@@ -111,6 +113,8 @@ def _in_text(
     )
     digits, letters = np.bincount(texts, weights=is_digit), np.bincount(texts, weights=is_letter)
     is_text = (letters >= settings.min_letters) & (digits < settings.max_text_digits * (digits + letters))
+    may_be = ~is_text & (letters >= settings.min_letters) & (digits < settings.max_line_digits * (digits + letters))
+    is_text |= _goes_on(boxes, texts, is_text, may_be, settings)
     in_text = is_text[texts]
     if not in_text.any():
         return in_text
@@ -125,6 +129,36 @@ def _in_text(
     marks = in_text[large] & beside & (heights[small] <= settings.max_low_digit * tallest[texts[large]])
     in_text[small[marks]] = True
     return in_text
+
+
+def _goes_on(
+    boxes: NDArray[np.int32],
+    texts: NDArray[np.intp],
+    is_text: NDArray[np.bool_],
+    may_be: NDArray[np.bool_],
+    settings: LayoutSettings,
+) -> NDArray[np.bool_]:
+    """Which rows of signs (T,), of those that may be one, are a line of a text: under or over another, as high."""
+    goes_on = np.zeros(len(may_be), dtype=np.bool_)
+    if not may_be.any() or not is_text.any():
+        return goes_on
+    spans, heights = _outer_boxes(boxes, texts), boxes[:, 3] - boxes[:, 1]
+    usual = np.zeros(len(may_be))
+    for row in np.flatnonzero(is_text | may_be):
+        usual[row] = np.median(heights[texts == row])
+    for _ in range(_MOST_LINES):
+        rows, known = np.flatnonzero(may_be & ~goes_on), np.flatnonzero(is_text | goes_on)
+        left, top, right, bottom = spans[rows].T[:, :, np.newaxis]
+        own_left, own_top, own_right, own_bottom = spans[known].T
+        apart = np.maximum(own_top - bottom, top - own_bottom)
+        beside = np.minimum(own_right, right) - np.maximum(own_left, left) >= (right - left) / 2
+        one, other = usual[rows][:, np.newaxis], usual[known]
+        like = np.maximum(one, other) <= settings.max_line_ratio * np.minimum(one, other)
+        found = (beside & like & (apart <= settings.max_leading * one)).any(axis=1)
+        if not found.any():
+            break
+        goes_on[rows[found]] = True
+    return goes_on
 
 
 def _set_off(

@@ -55,6 +55,22 @@ def test_words_that_look_like_numbers_are_left_out_among_words(text, left):
     assert text_of(kept(*signs(text))) == left
 
 
+def on_line(readings, line, *, leading=70):
+    return [
+        replace(one, box=one.box._replace(top=one.box.top + line * leading, bottom=one.box.bottom + line * leading))
+        for one in readings
+    ]
+
+
+def test_a_line_of_letters_that_look_like_digits_goes_on_a_text():
+    text, ill, numbers = "...... ....  .... ......", "1. 111. 5. 1111 51..11", "42 17 .. .83 96 1.4"
+    assert text_of(kept(*signs(ill))) != ""
+    assert text_of(kept(*signs(text), *on_line(signs(ill), 1), *on_line(signs(ill), 2))) == ""
+    assert text_of(kept(*signs(text), *on_line(signs(ill), 1, leading=200))) != ""
+    # A larger hand below it is none of it.
+    assert text_of(kept(*signs(text), *on_line(signs(numbers, height=60, advance=40), 1, leading=90))) != ""
+
+
 def test_what_a_text_is_made_of_is_told():
     rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
     assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
