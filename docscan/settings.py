@@ -394,6 +394,10 @@ class TrustSettings:
     """there what is less sure than this is a word,"""
     max_word_height: float = 2.0
     """if it is no more than this many times as high as the letters."""
+    max_small_print: float = 0.6
+    """So it is where it is lower than this share of the numbers that are sure,"""
+    least_written: int = 5
+    """if those are so many."""
     near: float = 1.0
     """Two numbers on a line nearer than this may be one: those of two hands are further apart."""
     near_ruled: float = 0.9

@@ -120,7 +120,8 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
 
     Where most are past belief, it is print, and those go: letters that look like digits stand among letters that do
     not, so each of them has no chance to be a number; a page of numbers that are hard to read has some that are
-    likelier. And on a page of text, what is no higher than its letters and hardly believed is one of its words.
+    likelier. And on a page of text, what is no higher than its letters and hardly believed is one of its words, as is
+    on a form what is much lower than what is written there.
     """
     past_belief = [number.confidence < settings.past_belief for number in numbers]
     is_print = sum(past_belief) >= max(settings.least_print, settings.print_share * len(numbers))
@@ -135,14 +136,15 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
 
 
 def _highest_word(numbers: tuple[Number, ...], about: Surroundings, settings: TrustSettings) -> float:
-    """How high what looks like a number may be and still be a word of the page's texts, in pixels.
+    """How high what looks like a number may be and still be one of the page's words, in pixels.
 
-    0 on a page that is not mostly text.
+    On a page of text, as its letters; on a form, well below what is written on it; 0 on any other page.
     """
-    sure = sum(number.confidence >= settings.doubt for number in numbers)
-    if len(about.text) < settings.least_text * (1 + sure):
-        return 0.0
-    return settings.max_word_height * float(np.median(about.text[:, 3] - about.text[:, 1]))
+    sure = [_usual_height(number) for number in numbers if number.confidence >= settings.doubt]
+    highest = settings.max_small_print * statistics.median(sure) if len(sure) >= settings.least_written else 0.0
+    if len(about.text) < settings.least_text * (1 + len(sure)):
+        return highest
+    return max(highest, settings.max_word_height * float(np.median(about.text[:, 3] - about.text[:, 1])))
 
 
 def _usual_height(number: Number) -> float:

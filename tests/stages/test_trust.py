@@ -165,6 +165,17 @@ def test_on_a_page_of_text_what_is_hardly_believed_and_no_higher_than_its_letter
     assert len(leave_out_print((word,), replace(BARE, text=letters[:40]), SETTINGS.trust)) == 1
 
 
+def test_beside_written_numbers_small_print_that_is_hardly_believed_is_a_word():
+    written = tuple(a_number("42", 60 * place) for place in range(5))
+    small, large, likely = (
+        a_number("15", 600 + 60 * place, confidence=sure, height=height)
+        for place, (sure, height) in enumerate([(0.3, 22), (0.3, 26), (0.7, 22)])
+    )
+    left = leave_out_print((*written, small, large, likely), BARE, SETTINGS.trust)
+    assert [one.box for one in left] == [one.box for one in (*written, large, likely)]
+    assert small in leave_out_print((*written[:4], small), BARE, SETTINGS.trust)
+
+
 def test_a_page_with_numbers_that_may_be_right_keeps_them_all():
     doubtful = [a_number("1", left=60 * place, confidence=0.001) for place in range(6)]
     likelier = [a_number("42", left=900 + 60 * place, confidence=0.3) for place in range(7)]
