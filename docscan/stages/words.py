@@ -30,7 +30,7 @@ def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: 
     Most of what stands in a text was not read as a digit. A number written beside a label is none of its words.
     """
     own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
-    low_letters = np.flatnonzero(_is_low_letter(about.low, settings))
+    low_letters = np.flatnonzero(_is_low_letter(about.low, readings, settings))
     boxes = np.concatenate([own, about.runs, about.low.boxes[low_letters]])
     is_digit = np.zeros(len(boxes), dtype=np.bool_)
     is_digit[: len(own)] = [reading.text != "" for reading in readings]
@@ -51,7 +51,7 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     """
     boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
     is_digit = np.array([reading.text != "" for reading in readings], dtype=np.bool_)
-    low = about.low.boxes[_is_low_letter(about.low, settings)]
+    low = about.low.boxes[_is_low_letter(about.low, readings, settings)]
     boxes = np.concatenate([boxes, about.runs, low])
     is_digit = np.concatenate([is_digit, np.zeros(len(about.runs) + len(low), dtype=np.bool_)])
     if is_digit.all():
@@ -214,7 +214,10 @@ def _is_printed(
     return printed
 
 
-def _is_low_letter(low: LowInk, settings: LayoutSettings) -> NDArray[np.bool_]:
-    """Which low ink (K,) could be letters: thicker than points and dashes."""
+def _is_low_letter(low: LowInk, readings: tuple[Digit, ...], settings: LayoutSettings) -> NDArray[np.bool_]:
+    """Which low ink (K,) could be letters: thicker than points and dashes, and no flat digit."""
     widths, heights = (low.boxes[:, 2:] - low.boxes[:, :2]).T
-    return np.asarray(np.minimum(widths, heights) >= settings.min_letter * low.pen_px)
+    thick = np.minimum(widths, heights) >= settings.min_letter * low.pen_px
+    digits = {reading.box for reading in readings if reading.text}
+    is_digit = np.array([tuple(box) in digits for box in low.boxes.tolist()], dtype=np.bool_)
+    return np.asarray(thick & ~is_digit)

@@ -71,6 +71,14 @@ def test_a_line_of_letters_that_look_like_digits_goes_on_a_text():
     assert text_of(kept(*signs(text), *on_line(signs(numbers, height=60, advance=40), 1, leading=90))) != ""
 
 
+def test_flat_digits_are_no_low_letters_of_their_own_number():
+    flat = [replace(digit, box=digit.box._replace(top=16)) for digit in signs("50")]
+    digits = [*flat, *signs("37", left=56)]
+    low = [tuple(digit.box) for digit in flat]
+    assert text_of(kept(*digits, low=low)) == "5037"
+    assert text_of(kept(*digits, low=[(left, 15, right, 40) for left, _, right, _ in low])) == ""
+
+
 def test_what_a_text_is_made_of_is_told():
     rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
     assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
