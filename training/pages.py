@@ -31,6 +31,8 @@ INKS = {
 PRINTS = ((60, 60, 60), (120, 150, 190), (190, 120, 120), (150, 150, 150))
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INK_LEVEL = 96  # strokes at least this dark bound a digit in the truth
+FAINT = 12  # the palest stroke
+CRUMB = 0.1  # of a digit's largest piece; the bar of a 5 is larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,11 @@ def hand_source(writer: Writer) -> DigitSource:
 
 
 def crop_source(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> DigitSource:
-    """Digits out of labelled crops (N, 28, 28) uint8, 255 = ink, such as MNIST's, at the size of a page."""
+    """Digits out of labelled crops (N, 28, 28) uint8, 255 = ink, such as MNIST's, at the size of a page.
+
+    What lies about a digit in its crop, of one of MNIST's in seventy, would stand on the page as points or colons that
+    the truth does not have.
+    """
     of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
 
     def draw(digit: int, rng: np.random.Generator, height_px: float) -> NDArray[np.uint8]:
@@ -159,10 +165,21 @@ def crop_source(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> DigitSo
         large = cv2.GaussianBlur(large, (0, 0), 0.35 * scale).astype(np.float32)
         # A gray edge as wide as a MNIST pixel becomes a pen's edge.
         strokes = np.clip((large - 110) * scale * 0.8 + 128, 0, 255).astype(np.uint8)
+        strokes = _without_crumbs(strokes)
         left, top, width, height = cv2.boundingRect(cv2.threshold(strokes, INK_LEVEL, 255, cv2.THRESH_BINARY)[1])
         return np.asarray(strokes[top : top + height, left : left + width])
 
     return draw
+
+
+def _without_crumbs(strokes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Gray strokes (h, w) without what lies apart from the digit; thin strokes, if only pale, hold it together."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((strokes > FAINT).astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA]
+    areas[0] = 0
+    is_crumb = areas < CRUMB * areas.max()
+    is_crumb[0] = False
+    return np.where(is_crumb[labels], np.uint8(0), strokes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ def test_digits_can_come_from_labelled_crops():
     draw = crop_source(crops, np.arange(10))
     strokes = draw(6, np.random.default_rng(0), 40.0)
     assert strokes.shape == (40, 16)
+    crops[6, 22:24, 22:24] = 255  # a crumb
+    assert draw(6, np.random.default_rng(0), 40.0).shape == (40, 16)
+    crops[6, 4:12, 22:26] = 255  # a stroke
+    assert draw(6, np.random.default_rng(0), 40.0).shape == (40, 32)
 
 
 def test_the_truth_file_is_what_score_py_reads(tmp_path):
