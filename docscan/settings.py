@@ -405,7 +405,11 @@ class TrustSettings:
     tight: float = 0.1
     """Digits nearer than this may be parted wrongly."""
     apart: float = 0.5
-    """... and further apart than this, they may be two numbers."""
+    """... and further apart than this, they may be two numbers,"""
+    usual_gap: float = 0.2
+    """if they are not all as far apart, or nearer than this."""
+    at_ruling: float = 0.1
+    """A digit that ends this near to a ruling may have lost a stroke with it."""
     unread_reach: float = 0.9
     """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
     small_octaves: float = 0.2
