@@ -364,6 +364,9 @@ class StringSettings:
     """no further off than this,"""
     loose_level: float = 0.3
     """its middle this far above their line, where no point or comma is, and no further above them."""
+    at_ruling: float = 0.1
+    """So are a 7 whose foot is this near to a ruling and a 1 whose top is: it may have been the foot of a 2, the bar
+    of a 7."""
     beside_loose: float = 0.5
     """The chance that such digits are right, where the reader of strings has others."""
     max_letters: float = 0.25
@@ -406,10 +409,10 @@ class TrustSettings:
     """Digits nearer than this may be parted wrongly."""
     apart: float = 0.5
     """... and further apart than this, they may be two numbers,"""
+    space: float = 0.25
+    """all the more where the others are nearer by more than this;"""
     usual_gap: float = 0.2
-    """if they are not all as far apart, or nearer than this."""
-    at_ruling: float = 0.1
-    """A digit that ends this near to a ruling may have lost a stroke with it."""
+    """no nearer than this, that is."""
     unread_reach: float = 0.9
     """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
     small_octaves: float = 0.2

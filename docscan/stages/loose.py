@@ -1,9 +1,15 @@
-"""Digits + low ink -> which digits may have lost a stroke: the bar of a 5 far above it, the left half of a broken 4."""
+"""Digits + what stands about them -> which may have lost a stroke.
+
+The bar of a 5 far above it and the left half of a broken 4 lie beside; the bar of a 7 went with the box it was close
+to, the foot of a 2 with the line it was written on.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import LowInk
+from docscan.records import Digit, LowInk, Rulings
 from docscan.settings import StringSettings
 
 _MOST_PAIRS = 4_000_000  # of a digit and a piece of low ink
@@ -26,3 +32,20 @@ def loose_strokes(boxes: NDArray[np.int32], low: LowInk, settings: StringSetting
     beside = (apart <= settings.loose_reach) & (level >= settings.loose_level) & (level <= 1 + settings.loose_level)
     length = np.maximum(own_right - own_left, own_bottom - own_top) / height
     return np.asarray(np.where(beside & ~joined.any(axis=0), length, 0).max(axis=1))
+
+
+def lost_to_rulings(readings: Sequence[Digit], rulings: Rulings, settings: StringSettings) -> NDArray[np.bool_]:
+    """Which readings (N,) are a 1 that hangs from a horizontal ruling, or a 7 that stands on one."""
+    lost = np.zeros(len(readings), dtype=np.bool_)
+    rows = [row for row, reading in enumerate(readings) if reading.text in ("1", "7")]
+    if not len(rulings.horizontal) or not rows:
+        return lost
+    boxes = np.array([readings[row].box for row in rows], dtype=np.float64)
+    left, top, right, bottom = boxes.T[:, :, np.newaxis]
+    end = np.where([[readings[row].text == "1"] for row in rows], top, bottom)
+    from_x, from_y, to_x, to_y = rulings.horizontal.T
+    middle = (left + right) / 2
+    level = from_y + (to_y - from_y) * (middle - from_x) / np.maximum(to_x - from_x, 1)
+    off = np.abs(end - level) - rulings.horizontal_px / 2
+    lost[rows] = ((off <= settings.at_ruling * (bottom - top)) & (from_x <= middle) & (middle <= to_x)).any(axis=1)
+    return lost

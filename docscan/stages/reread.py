@@ -17,7 +17,7 @@ from docscan.records import Alternative, Box, Digit, Looks, Surroundings
 from docscan.settings import LayoutSettings, StringSettings
 from docscan.stages.chains import next_digits
 from docscan.stages.grouping import group
-from docscan.stages.loose import loose_strokes
+from docscan.stages.loose import loose_strokes, lost_to_rulings
 from docscan.stages.strings import StringReading
 from docscan.stages.words import is_small_print
 
@@ -57,6 +57,7 @@ def find_doubtful(
     boxes = np.concatenate([own, about.runs])
     is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
     is_loose = loose_strokes(boxes, about.low, settings) >= settings.min_loose
+    is_loose[: len(own)] |= lost_to_rulings(readings, about.rulings, settings)
     is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
     order = np.argsort(boxes[:, 0], kind="stable")
     if len(lone):

@@ -70,12 +70,8 @@ class Evidence:
     apart: Column
     """How much further than `apart` two of its digits stand from each other, but for those in cells of their own: two
     numbers may have been joined."""
-    uneven: Column
-    """How much wider the widest of those gaps is than the next, or than `usual_gap`: a word's space?"""
-    footed: Column
-    """How many of its 7s stand on a ruling: it may have been the foot of a 2."""
-    topped: Column
-    """How many of its 1s hang from a ruling: it may have been the bar of a 7."""
+    spaced: Column
+    """1 where the widest of those gaps is wider than the others by more than `space`, as between two numbers."""
     free: Column
     """How much nearer than `near` the next number on its line stands: one of them may have been cut off."""
     ruled: Column
@@ -196,7 +192,7 @@ def find_evidence(
     gaps = [_gaps(number, about, settings) for number in numbers]
     least_gaps = np.array([min(own, default=math.inf) for own in gaps], dtype=np.float64)
     widest_gaps = np.array([max(own, default=0.0) for own in gaps], dtype=np.float64)
-    next_gaps = [max(sorted(own)[-2] if len(own) > 1 else 0.0, settings.usual_gap) for own in gaps]
+    next_gaps = np.array([max([settings.usual_gap, *sorted(own)[-2:-1]]) for own in gaps], dtype=np.float64)
     free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * is_by["alone"],
@@ -215,9 +211,7 @@ def find_evidence(
         doubts=np.full(len(numbers), _mean(np.array(digits, np.float64) < settings.doubt)),
         tight=np.maximum(settings.tight - least_gaps, 0),
         apart=np.maximum(widest_gaps - settings.apart, 0),
-        uneven=np.maximum(widest_gaps - np.array(next_gaps, np.float64), 0),
-        footed=_at_ruling(numbers, "7", -1, about, settings),
-        topped=_at_ruling(numbers, "1", 1, about, settings),
+        spaced=(widest_gaps - next_gaps > settings.space).astype(np.float64),
         free=np.maximum(settings.near - free, 0),
         ruled=np.maximum(settings.near_ruled - ruled, 0),
         unread=_near(numbers, heights, about.unread, settings.unread_reach),
@@ -255,24 +249,6 @@ def _gaps(number: Number, about: Surroundings, settings: TrustSettings) -> list[
             gap = settings.usual_gap
         gaps.append(gap)
     return gaps
-
-
-def _at_ruling(
-    numbers: tuple[Number, ...], digit: str, side: int, about: Surroundings, settings: TrustSettings
-) -> Column:
-    """How many of the digits that are `digit` end at a horizontal ruling: with their top (`side` 1) or their foot."""
-    found = np.zeros(len(numbers))
-    left, left_y, right, right_y = about.rulings.horizontal.T
-    if not len(left):
-        return found
-    half = about.rulings.horizontal_px / 2
-    for row, number in enumerate(numbers):
-        for box in (one.box for one in number.digits if one.text == digit):
-            middle, end = (box.left + box.right) / 2, box.top if side > 0 else box.bottom
-            at_digit = left_y + (right_y - left_y) * (middle - left) / np.maximum(right - left, 1)
-            off = np.abs(end - at_digit) - half
-            found[row] += bool(((off <= settings.at_ruling * box.height) & (left <= middle) & (middle <= right)).any())
-    return found
 
 
 def _layout_chance(number: Number) -> float:

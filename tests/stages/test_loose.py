@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from docscan.records import LowInk
+from docscan.records import Box, Digit, LowInk, Rulings
 from docscan.settings import StringSettings
-from docscan.stages.loose import loose_strokes
+from docscan.stages.loose import loose_strokes, lost_to_rulings
 
 DIGITS = [(0, 0, 20, 40), (60, 0, 80, 40)]
 
@@ -36,3 +36,18 @@ def test_a_piece_beside_a_digit_may_be_a_stroke_of_it(low, expected):
 
 def test_the_longest_piece_counts():
     assert lengths((-10, 10, -6, 14), (-10, 20, -6, 32)) == [0.3, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "top", "lost"),
+    [("1", 100, True), ("1", 112, False), ("7", 60, True), ("7", 50, False), ("1", 60, False), ("4", 60, False)],
+    ids=["hangs", "below", "stands", "above", "one stands", "another"],
+)
+def test_a_1_that_hangs_from_a_ruling_and_a_7_that_stands_on_one_may_have_lost_a_stroke(text, top, lost):
+    line = np.array([[0, 100, 500, 110]], np.float32)  # at 100: 102
+    rulings = Rulings(line, np.full(1, 4, np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    digit = Digit(text, 0.99, Box(90, top, 110, top + 40))
+    other = Digit(text, 0.99, Box(590, top, 610, top + 40))  # right of the line's end
+    assert lost_to_rulings([digit, other], rulings, StringSettings()).tolist() == [lost, False]
+    none = Rulings(*(np.zeros(shape, np.float32) for shape in ((0, 4), 0, (0, 4), 0)))
+    assert lost_to_rulings([digit], none, StringSettings()).tolist() == [False]

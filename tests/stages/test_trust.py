@@ -132,6 +132,20 @@ def test_of_what_was_read_twice_nobody_is_very_sure():
     assert found.alone[1] == pytest.approx(12)
 
 
+def test_one_gap_wider_than_the_others_may_be_a_space_between_two_numbers():
+    def digits_at(*lefts):
+        boxes = [Box(left, 0, left + 20, 40) for left in lefts]
+        digits = tuple(replace(a_number("1").digits[0], box=box) for box in boxes)
+        return Number("1" * len(lefts), 0.9, Box(lefts[0], 0, lefts[-1] + 20, 40), digits, 1, 1)
+
+    spaced, even, pair, near = digits_at(0, 24, 68), digits_at(0, 38, 76), digits_at(0, 44), digits_at(0, 24, 56)
+    assert evidence(spaced, even, pair, near).spaced.tolist() == [1, 0, 1, 0]
+    upright = np.array([[56, -20, 56, 60]], np.float32)
+    comb = replace(BARE, rulings=Rulings(NO_LINES, NONE, upright, np.ones(1, np.float32)))
+    found = evidence(digits_at(0, 24, 68), about=comb)
+    assert (found.spaced.tolist(), found.apart.tolist()) == ([0], [0])
+
+
 def test_gaps_and_marks_in_doubt_are_told_from_digits_in_doubt():
     sure, doubtful = a_number("12"), replace(a_number("12", 300), confidence=0.5 * 0.99**2)
     assert evidence(sure, doubtful).layout.tolist() == pytest.approx([0, np.log(0.5)])
