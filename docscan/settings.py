@@ -240,6 +240,8 @@ class LayoutSettings:
     """if no more than this share of it is no digit, and it does not look printed, or"""
     min_far_off: float = 1.8
     """those spaces are this many times as wide as the page's usual one between words."""
+    max_own_gap: float = 0.4
+    """A digit of a text no further from one outside than this share of how far its letters are is part of a number."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2

@@ -128,7 +128,31 @@ def _in_text(
     np.maximum.at(tallest, texts, heights)
     marks = in_text[large] & beside & (heights[small] <= settings.max_low_digit * tallest[texts[large]])
     in_text[small[marks]] = True
+    in_text[_of_numbers(boxes, is_digit, in_text, rulings, settings)] = False
     return in_text
+
+
+def _of_numbers(
+    boxes: NDArray[np.int32],
+    is_digit: NDArray[np.bool_],
+    in_text: NDArray[np.bool_],
+    rulings: Rulings,
+    settings: LayoutSettings,
+) -> list[int]:
+    """The digits in texts that belong to a number outside: as low as letters, but much nearer to its next digit."""
+    found = []
+    for pair in next_digits(boxes, rulings, settings):
+        if not (is_digit[pair[0]] and is_digit[pair[1]]) or in_text[pair[0]] == in_text[pair[1]]:
+            continue
+        row = pair[0] if in_text[pair[0]] else pair[1]
+        left, top, right, bottom = boxes[row]
+        letters = boxes[in_text & (np.arange(len(boxes)) != row)]
+        level = letters[np.minimum(letters[:, 3], bottom) > np.maximum(letters[:, 1], top)]
+        nearest = np.maximum(level[:, 0] - right, left - level[:, 2]).min(initial=np.iinfo(np.int32).max)
+        gap = max(boxes[pair[1], 0] - boxes[pair[0], 2], 0)
+        if gap < settings.max_own_gap * nearest:
+            found.append(row)
+    return found
 
 
 def _goes_on(

@@ -79,6 +79,14 @@ def test_flat_digits_are_no_low_letters_of_their_own_number():
     assert text_of(kept(*digits, low=[(left, 15, right, 40) for left, _, right, _ in low])) == ""
 
 
+@pytest.mark.parametrize(("space", "expected"), [(24, "52"), (8, "2")])
+def test_a_low_digit_much_nearer_to_its_number_than_to_the_label_is_none_of_the_text(space, expected):
+    low = Digit("5", 0.99, Box(240, 22, 275, 40))
+    high = Digit("2", 0.99, Box(280, -4, 310, 42))
+    label = signs("......", left=240 - space - 10 - 5 * 24, height=20, advance=24)
+    assert text_of(kept(*label, low, high)) == expected
+
+
 def test_what_a_text_is_made_of_is_told():
     rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
     assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
