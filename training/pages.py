@@ -32,7 +32,8 @@ PRINTS = ((60, 60, 60), (120, 150, 190), (190, 120, 120), (150, 150, 150))
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INK_LEVEL = 96  # strokes at least this dark bound a digit in the truth
 FAINT = 12  # the palest stroke
-CRUMB = 0.1  # of a digit's largest piece; the bar of a 5 is larger
+CRUMB = 0.1  # of a digit's largest piece; the bar of a 5 is larger,
+REMAINS = 0.3  # and nothing of it lies wholly beside, as the side of the box that it was written in does
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +176,11 @@ def crop_source(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> DigitSo
 def _without_crumbs(strokes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Gray strokes (h, w) without what lies apart from the digit; thin strokes, if only pale, hold it together."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats((strokes > FAINT).astype(np.uint8), connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA]
+    left, width, areas = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_AREA))
     areas[0] = 0
-    is_crumb = areas < CRUMB * areas.max()
+    largest = int(areas.argmax())
+    is_beside = (left >= left[largest] + width[largest]) | (left + width <= left[largest])
+    is_crumb = areas < np.where(is_beside, REMAINS, CRUMB) * areas[largest]
     is_crumb[0] = False
     return np.where(is_crumb[labels], np.uint8(0), strokes)
 

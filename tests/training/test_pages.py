@@ -62,8 +62,10 @@ def test_digits_can_come_from_labelled_crops():
     assert strokes.shape == (40, 16)
     crops[6, 22:24, 22:24] = 255  # a crumb
     assert draw(6, np.random.default_rng(0), 40.0).shape == (40, 16)
-    crops[6, 4:12, 22:26] = 255  # a stroke
-    assert draw(6, np.random.default_rng(0), 40.0).shape == (40, 32)
+    crops[6, 6:20, 25] = 255  # the side of a box
+    assert draw(6, np.random.default_rng(0), 40.0).shape == (40, 16)
+    crops[6, :2, 14:24] = 255  # a bar apart, over the digit
+    assert draw(6, np.random.default_rng(0), 40.0).shape == (48, 28)
 
 
 def test_the_truth_file_is_what_score_py_reads(tmp_path):
