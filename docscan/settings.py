@@ -410,11 +410,7 @@ class TrustSettings:
     tight: float = 0.1
     """Digits nearer than this may be parted wrongly."""
     apart: float = 0.5
-    """... and further apart than this, they may be two numbers,"""
-    space: float = 0.25
-    """all the more where the others are nearer by more than this;"""
-    usual_gap: float = 0.2
-    """no nearer than this, that is."""
+    """... and further apart than this, they may be two numbers."""
     unread_reach: float = 0.9
     """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
     small_octaves: float = 0.2

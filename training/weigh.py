@@ -7,7 +7,8 @@ network as it is. training/export.py does the same by itself.
 
 Every number docscan reads on the pages is right or wrong, and has its evidence (docscan/stages/trust.py). A logistic
 regression of the one on the other says what counts: Platt, Probabilities for SV machines, 1999, here with many scores.
-How sure a number must be for `--max-error` is measured on the same pages, each weighed by what the others taught.
+How sure a number must be for `--max-error` is measured on those of the pages that hold what people wrote, each weighed
+by what the others taught.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from docscan.settings import Settings
 from docscan.stages.classify import DigitModel, load_model
 from docscan.stages.straighten import on_scan
 from docscan.stages.trust import CONSTANT, Evidence, find_evidence, trust
-from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of, thresholds, truth_of
+from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of, is_drawn_from, thresholds, truth_of
 from training.data import Digits, load_mnist
 from training.mixture import workers_for
 from training.pages import KINDS
@@ -50,6 +51,8 @@ class Lesson:
     right: NDArray[np.bool_]
     """(N,)."""
     score: Score
+    is_written: bool = True
+    """False where the project drew the digits itself: those are read better than what people write."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,7 @@ class Truth:
 
     page: Page
     numbers: tuple[TrueNumber, ...]
+    is_written: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +92,7 @@ def read(truth: Truth, model: DigitModel) -> Lesson:
     found = find_numbers(truth.page, model, settings)
     evidence = find_evidence(found.numbers, found.about, settings.strings, settings.trust)
     score, right = judge(on_scan(found.numbers, found.straight, truth.page), truth.numbers)
-    return Lesson(evidence, right, score)
+    return Lesson(evidence, right, score, truth.is_written)
 
 
 def judge(numbers: tuple[Number, ...], truth: tuple[TrueNumber, ...]) -> tuple[Score, NDArray[np.bool_]]:
@@ -140,18 +144,22 @@ def settle_trust(path: Path, lessons: list[Lesson]) -> None:
     """Write what the lessons teach, and how sure is sure enough, into the metadata of the model at `path`."""
     right = np.concatenate([lesson.right for lesson in lessons])
     chances = held_out_chances(lessons, min(FOLDS, len(lessons)))
+    written = np.concatenate([np.full(len(lesson.right), lesson.is_written) for lesson in lessons])
+    if not written.any():
+        written[:] = True
     judged = [
         Judged(chance, review=False, right=is_right)
-        for chance, is_right in zip(chances.tolist(), right.tolist(), strict=True)
+        for chance, is_right in zip(chances[written].tolist(), right[written].tolist(), strict=True)
     ]
     weights, enough = weights_of(lessons), thresholds(judged, certainty=CERTAINTY)
     add_metadata(path, {"docscan.trust": json.dumps(weights), "docscan.thresholds": json.dumps(enough)})
     score = sum((lesson.score for lesson in lessons), Score())
-    print(f"{len(lessons)} pages, {len(judged)} numbers, digit accuracy {score.digit_accuracy:.2%}")
+    print(f"{len(lessons)} pages, {len(right)} numbers, digit accuracy {score.digit_accuracy:.2%}")
     print(f"what counts: {weights}")
+    print(f"of {len(judged)} that people wrote:")
     print("wrong allowed | how sure a number must be | accepted")
     for error, least in enough.items():
-        print(f"{error} | {least:.5f} | {np.mean(chances >= least):.3f}")
+        print(f"{error} | {least:.5f} | {np.mean(chances[written] >= least):.3f}")
 
 
 def add_metadata(path: Path, metadata: Mapping[str, str]) -> None:
@@ -175,8 +183,9 @@ def _open(path: Path, digits: Digits | None) -> None:
 
 
 def _read_drawn(task: tuple[str, int]) -> Lesson:
-    page = draw_of_kind(*task, _digits[0], PAGES_SEED)
-    return _read(Truth(Page(gray_of(page), float(page.dpi)), truth_of(page)))
+    [digits], number = _digits, task[1]
+    page = draw_of_kind(*task, digits, PAGES_SEED)
+    return _read(Truth(Page(gray_of(page), float(page.dpi)), truth_of(page), is_drawn_from(digits, number)))
 
 
 def _read(truth: Truth) -> Lesson:

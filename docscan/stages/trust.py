@@ -24,8 +24,9 @@ from docscan.stages.loose import loose_strokes
 
 CONSTANT = "constant"
 _SUREST = 12.0  # log-odds: 6 in a million; nobody is surer,
-_SUREST_TWICE = 4.0  # and of what was doubtful enough to be read again, nobody than this: 2 in a hundred
+_SUREST_TWICE = 5.0  # and of what was doubtful enough to be read again, nobody than this: 7 in a thousand
 _LEAST_LAYOUT = math.log(0.01)
+_USUAL_GAP = 0.2  # between digits, of their height
 _LEVEL = 0.3  # of the height: what is on one line shares as much
 _MOST_PAIRS = 4_000_000  # of a number and a piece of ink
 _WHO = ("alone", "both", "string", "against")
@@ -70,8 +71,6 @@ class Evidence:
     apart: Column
     """How much further than `apart` two of its digits stand from each other, but for those in cells of their own: two
     numbers may have been joined."""
-    spaced: Column
-    """1 where the widest of those gaps is wider than the others by more than `space`, as between two numbers."""
     free: Column
     """How much nearer than `near` the next number on its line stands: one of them may have been cut off."""
     ruled: Column
@@ -82,6 +81,9 @@ class Evidence:
     """1 where ink as high as a digit was not read that would be its next."""
     loose: Column
     """How long a piece of low ink beside it is that may be a stroke of it, at most 1."""
+    stray: Column
+    """How much nearer than `unread_reach` before or behind it on its line there is a piece too low for a digit, but no
+    point: of a digit that broke?"""
     small: Column
     """How many octaves over `small_octaves` its digits are lower than the page's usual: print beside writing."""
 
@@ -189,10 +191,9 @@ def find_evidence(
     each = [[digit.box.height for digit in number.digits] for number in numbers]
     heights = np.array([statistics.median(own) for own in each], dtype=np.float64)
     usual = statistics.median(itertools.chain.from_iterable(each)) if each else 1.0
-    gaps = [_gaps(number, about, settings) for number in numbers]
+    gaps = [_gaps(number, about) for number in numbers]
     least_gaps = np.array([min(own, default=math.inf) for own in gaps], dtype=np.float64)
     widest_gaps = np.array([max(own, default=0.0) for own in gaps], dtype=np.float64)
-    next_gaps = np.array([max([settings.usual_gap, *sorted(own)[-2:-1]]) for own in gaps], dtype=np.float64)
     free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * is_by["alone"],
@@ -211,12 +212,12 @@ def find_evidence(
         doubts=np.full(len(numbers), _mean(np.array(digits, np.float64) < settings.doubt)),
         tight=np.maximum(settings.tight - least_gaps, 0),
         apart=np.maximum(widest_gaps - settings.apart, 0),
-        spaced=(widest_gaps - next_gaps > settings.space).astype(np.float64),
         free=np.maximum(settings.near - free, 0),
         ruled=np.maximum(settings.near_ruled - ruled, 0),
         unread=_near(numbers, heights, about.unread, settings.unread_reach),
         beside=np.array([any(digit.beside_unread for digit in number.digits) for number in numbers], np.float64),
         loose=np.minimum(_longest_loose(numbers, about.low, strings), 1),
+        stray=_near(numbers, heights, _strokes(about.low, usual, strings), settings.unread_reach, beside=True),
         small=np.maximum(np.log2(usual / heights) - settings.small_octaves, 0),
     )
 
@@ -240,14 +241,13 @@ def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
     return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
-def _gaps(number: Number, about: Surroundings, settings: TrustSettings) -> list[float]:
-    """Between neighbouring digits; across a ruling no wider than usual, for there each has a cell of its own."""
+def _gaps(number: Number, about: Surroundings) -> list[float]:
+    """Between neighbouring digits; across a ruling as wide as usual, for there each has a cell of its own."""
     gaps = []
     for one, other in itertools.pairwise(digit.box for digit in number.digits):
         gap = (other.left - one.right) / max(one.height, other.height)
-        if gap > settings.usual_gap and is_ruled_between(np.array(one), np.array(other), about.rulings):
-            gap = settings.usual_gap
-        gaps.append(gap)
+        has_cell = gap > _USUAL_GAP and is_ruled_between(np.array(one), np.array(other), about.rulings)
+        gaps.append(_USUAL_GAP if has_cell else gap)
     return gaps
 
 
@@ -274,14 +274,28 @@ def _next_gaps(
     return free, ruled
 
 
-def _near(numbers: tuple[Number, ...], heights: Column, ink: NDArray[np.int32], reach: float) -> Column:
-    """How much nearer than `reach` the nearest of the ink, boxes (K, 4), on each number's line is; 0 where none is."""
+def _strokes(low: LowInk, usual: float, settings: StringSettings) -> NDArray[np.int32]:
+    """The boxes (S, 4) of low ink that is as long as a stroke."""
+    lengths = (low.boxes[:, 2:] - low.boxes[:, :2]).max(axis=1, initial=0)
+    return np.asarray(low.boxes[lengths >= settings.min_loose * usual], dtype=np.int32)
+
+
+def _near(
+    numbers: tuple[Number, ...], heights: Column, ink: NDArray[np.int32], reach: float, *, beside: bool = False
+) -> Column:
+    """How much nearer than `reach` the nearest of the ink, boxes (K, 4), on each number's line is; 0 where none is.
+
+    With `beside`, ink whose middle is within the number does not count.
+    """
     boxes = _boxes(numbers)
     if len(boxes) * len(ink) > _MOST_PAIRS:
         return np.full(len(boxes), reach)
     left, top, right, bottom = boxes.T[:, :, np.newaxis]
     unit, middle = heights[:, np.newaxis], (ink[:, 1] + ink[:, 3]) / 2
     level = (middle > top - _LEVEL * unit) & (middle < bottom + _LEVEL * unit)
+    if beside:
+        across = (ink[:, 0] + ink[:, 2]) / 2
+        level &= (across < left) | (across > right)
     gaps = np.maximum(np.maximum(ink[:, 0] - right, left - ink[:, 2]), 0) / unit
     nearest = np.where(level, gaps, reach).min(axis=1, initial=reach)
     return np.asarray(np.maximum(reach - nearest, 0), dtype=np.float64)

@@ -55,6 +55,12 @@ def test_a_chance_is_between_0_and_1(weight):
     assert 0 <= number.confidence <= 1
 
 
+def test_a_stroke_before_or_behind_a_number_is_a_stray():
+    low = LowInk(np.array([[-30, 20, -15, 24], [5, 20, 20, 24], [175, 20, 180, 24]], np.int32), 4.0)
+    found = evidence(a_number("12"), a_number("3", 200), about=replace(BARE, low=low))
+    assert found.stray.tolist() == pytest.approx([0.9 - 15 / 40, 0])
+
+
 def test_what_speaks_against_a_number_makes_it_less_sure():
     found = evidence(a_number("7"), a_number("7", 300, looks=Looks("string", 0.2, 0.9)))
     sure, doubted = trust(found, {CONSTANT: 3.0, "string": -2.0})
@@ -128,22 +134,16 @@ def test_digits_that_overlap_and_digits_lower_than_the_rest_are_seen():
 
 def test_of_what_was_read_twice_nobody_is_very_sure():
     found = evidence(a_number("5", looks=Looks("both", 1.0, 1.0)), a_number("5", 300, confidence=1.0))
-    assert found.both_string[0] == found.both_alone[0] == pytest.approx(4)
+    assert found.both_string[0] == found.both_alone[0] == pytest.approx(5)
     assert found.alone[1] == pytest.approx(12)
 
 
-def test_one_gap_wider_than_the_others_may_be_a_space_between_two_numbers():
-    def digits_at(*lefts):
-        boxes = [Box(left, 0, left + 20, 40) for left in lefts]
-        digits = tuple(replace(a_number("1").digits[0], box=box) for box in boxes)
-        return Number("1" * len(lefts), 0.9, Box(lefts[0], 0, lefts[-1] + 20, 40), digits, 1, 1)
-
-    spaced, even, pair, near = digits_at(0, 24, 68), digits_at(0, 38, 76), digits_at(0, 44), digits_at(0, 24, 56)
-    assert evidence(spaced, even, pair, near).spaced.tolist() == [1, 0, 1, 0]
-    upright = np.array([[56, -20, 56, 60]], np.float32)
+def test_digits_in_cells_of_their_own_are_not_apart():
+    upright = np.array([[32, -20, 32, 60]], np.float32)
     comb = replace(BARE, rulings=Rulings(NO_LINES, NONE, upright, np.ones(1, np.float32)))
-    found = evidence(digits_at(0, 24, 68), about=comb)
-    assert (found.spaced.tolist(), found.apart.tolist()) == ([0], [0])
+    wide = a_number("12", step=44)
+    assert evidence(wide).apart.tolist() == pytest.approx([0.1])
+    assert (evidence(wide, about=comb).apart.tolist(), evidence(wide, about=comb).tight.tolist()) == ([0], [0])
 
 
 def test_gaps_and_marks_in_doubt_are_told_from_digits_in_doubt():

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -101,6 +102,19 @@ def test_what_is_learnt_goes_into_the_model_and_its_network_stays(tmp_path):
     kept = {entry.key: entry.value for entry in shipped.metadata_props}
     now = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert {key for key in now if now[key] != kept.get(key)} <= {"docscan.trust", "docscan.thresholds"}
+
+
+def test_how_sure_is_sure_enough_is_measured_on_what_people_wrote(tmp_path):
+    path = tmp_path / "digits.onnx"
+    shutil.copy(SHIPPED, path)
+    rng = np.random.default_rng(4)
+    written = [made_up(rng, 400, alone=2.0, **{CONSTANT: 4.0}) for _ in range(10)]
+    drawn = [replace(made_up(rng, 400, **{CONSTANT: 12.0}), is_written=False) for _ in range(10)]
+    settle_trust(path, [*written, *drawn])
+    with_drawn = load_model(path)
+    settle_trust(path, [replace(one, is_written=True) for one in [*written, *drawn]])
+    assert load_model(path).trust == with_drawn.trust
+    assert load_model(path).thresholds[0.02] < with_drawn.thresholds[0.02]
 
 
 def test_metadata_is_added_to_what_is_there(tmp_path):
