@@ -242,6 +242,8 @@ class LayoutSettings:
     """those spaces are this many times as wide as the page's usual one between words."""
     max_own_gap: float = 0.4
     """A digit of a text no further from one outside than this share of how far its letters are is part of a number."""
+    min_plain: int = 2
+    """So many sure digits in a row, and one of them that no letter looks like, are a number even in a text."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2
@@ -397,10 +399,12 @@ class TrustSettings:
     """A page with so many letters and words of texts, and so many for each number that is sure, is one of text:"""
     least_in_text: float = 0.3
     """there what is less sure than this is a word,"""
-    max_word_height: float = 2.0
+    max_word: float = 2.0
     """if it is no more than this many times as high as the letters."""
+    least_small: float = 0.7
+    """What is less sure than this is one where it is lower"""
     max_small_print: float = 0.6
-    """So it is where it is lower than this share of the numbers that are sure,"""
+    """than this share of the numbers that are sure,"""
     least_written: int = 5
     """if those are so many."""
     near: float = 1.0

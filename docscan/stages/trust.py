@@ -130,26 +130,18 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
     """
     past_belief = [number.confidence < settings.past_belief for number in numbers]
     is_print = sum(past_belief) >= max(settings.least_print, settings.print_share * len(numbers))
-    highest = _highest_word(numbers, about, settings)
+    sure = [_usual_height(number) for number in numbers if number.confidence >= settings.doubt]
+    small_print = settings.max_small_print * statistics.median(sure) if len(sure) >= settings.least_written else 0.0
+    is_text = len(about.text) >= settings.least_text * (1 + len(sure))
+    letters = float(np.median(about.text[:, 3] - about.text[:, 1])) if is_text else 0.0
     left = [
         number
         for number, is_past in zip(numbers, past_belief, strict=True)
         if not (is_print and is_past)
-        and not (number.confidence < settings.least_in_text and _usual_height(number) <= highest)
+        and not (number.confidence < settings.least_in_text and _usual_height(number) <= settings.max_word * letters)
+        and not (number.confidence < settings.least_small and _usual_height(number) <= small_print)
     ]
     return _renumbered(left) if len(left) < len(numbers) else numbers
-
-
-def _highest_word(numbers: tuple[Number, ...], about: Surroundings, settings: TrustSettings) -> float:
-    """How high what looks like a number may be and still be one of the page's words, in pixels.
-
-    On a page of text, as its letters; on a form, well below what is written on it; 0 on any other page.
-    """
-    sure = [_usual_height(number) for number in numbers if number.confidence >= settings.doubt]
-    highest = settings.max_small_print * statistics.median(sure) if len(sure) >= settings.least_written else 0.0
-    if len(about.text) < settings.least_text * (1 + len(sure)):
-        return highest
-    return max(highest, settings.max_word_height * float(np.median(about.text[:, 3] - about.text[:, 1])))
 
 
 def _usual_height(number: Number) -> float:

@@ -13,7 +13,22 @@ from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
 
+_PLAIN = {"2", "3", "4", "7", "8"}  # 0 and o, 1 and l, 5 and s, 6 and b, 9 and g are drawn alike
 _MOST_LINES = 4  # of letters that nearly all look like digits, one below the other
+
+
+class _Read(NamedTuple):
+    """How pieces of ink were read, (N,) each."""
+
+    is_digit: NDArray[np.bool_]
+    is_sure: NDArray[np.bool_]
+    """A digit beyond doubt ..."""
+    is_plain: NDArray[np.bool_]
+    """... that no letter looks like."""
+
+    def of(self, rows: NDArray[np.bool_]) -> "_Read":
+        """Those of some rows."""
+        return _Read(*(column[rows] for column in self))
 
 
 class Untexted(NamedTuple):
@@ -36,7 +51,10 @@ def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: 
     is_digit[: len(own)] = [reading.text != "" for reading in readings]
     if is_digit.all():
         return Untexted(readings, about)
-    in_text = _in_text(boxes, is_digit, about.rulings, settings)
+    is_sure, is_plain = np.zeros((2, len(boxes)), dtype=np.bool_)
+    is_sure[: len(own)] = [reading.text != "" and reading.confidence >= settings.sure_digit for reading in readings]
+    is_plain[: len(own)] = [reading.text in _PLAIN for reading in readings]
+    in_text = _in_text(boxes, _Read(is_digit, is_sure, is_plain & is_sure), about.rulings, settings)
     of_readings, of_runs, of_low = np.split(in_text, [len(own), len(own) + len(about.runs)])
     low = replace(about.low, boxes=np.delete(about.low.boxes, low_letters[of_low], axis=0))
     text = np.concatenate([own[of_readings], about.runs[of_runs]])
@@ -98,10 +116,9 @@ def _in_combs(
     return [(int(high[one]), int(high[other])) for one, other in comb_neighbours(boxes[high], rulings, settings)]
 
 
-def _in_text(
-    boxes: NDArray[np.int32], is_digit: NDArray[np.bool_], rulings: Rulings, settings: LayoutSettings
-) -> NDArray[np.bool_]:
+def _in_text(boxes: NDArray[np.int32], read: _Read, rulings: Rulings, settings: LayoutSettings) -> NDArray[np.bool_]:
     """Which boxes (N, 4) stand in a text."""
+    is_digit = read.is_digit
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     near = Reach(settings.max_space, settings.max_text_ratio, settings.min_text_overlap)
     level = near._replace(gap=settings.max_level_space, level=settings.same_line)
@@ -118,7 +135,7 @@ def _in_text(
     in_text = is_text[texts]
     if not in_text.any():
         return in_text
-    in_text[in_text] = ~_set_off(boxes[in_text], is_digit[in_text], texts[in_text], rulings, settings)
+    in_text[in_text] = ~_set_off(boxes[in_text], read.of(in_text), texts[in_text], rulings, settings)
     # Its points, commas and the dots of its i are too low to be among its letters.
     one, other = neighbour_pairs(boxes, np.full(len(boxes), settings.max_level_space * np.median(heights)))
     large = np.where(heights[one] > heights[other], one, other)
@@ -187,7 +204,7 @@ def _goes_on(
 
 def _set_off(
     boxes: NDArray[np.int32],
-    is_digit: NDArray[np.bool_],
+    read: _Read,
     texts: NDArray[np.intp],
     rulings: Rulings,
     settings: LayoutSettings,
@@ -195,7 +212,9 @@ def _set_off(
     """Which boxes (N, 4) of texts (N,) are of numbers written beside a label: digits with wide spaces about them.
 
     Those as high as the text's letters and on their line are printed with them, unless no space of a text is as wide.
+    Plain digits in a row that are not printed are a number wherever they stand: no word is made of such letters.
     """
+    is_digit = read.is_digit
     letters = Reach(settings.max_gap, settings.max_letter_ratio, settings.min_overlap)
     links = [pair for pair in next_digits(boxes, rulings, settings) if is_digit[pair[0]] and is_digit[pair[1]]]
     words = group(len(boxes), next_boxes(boxes, rulings, letters) + links)
@@ -212,9 +231,12 @@ def _set_off(
     nearest = np.zeros(len(spans))
     nearest[order] = np.minimum(np.append(np.inf, spaces), np.append(spaces, np.inf))
     may_be = is_number & (nearest >= settings.min_set_off)
-    printed = _is_printed(boxes, is_digit & may_be[words], texts, settings)
-    is_written = (2 * np.bincount(words, weights=printed) < digits) | (nearest >= settings.min_far_off * usual)
-    return np.asarray((may_be & is_written)[words])
+    is_plain = (digits == members) & (digits >= settings.min_plain) & (np.bincount(words, weights=read.is_plain) > 0)
+    is_plain &= np.bincount(words, weights=read.is_sure) == members
+    printed = _is_printed(boxes, is_digit & (may_be | is_plain)[words], texts, settings)
+    is_written = 2 * np.bincount(words, weights=printed) < digits
+    is_far_off = may_be & (nearest >= settings.min_far_off * usual)
+    return np.asarray((((may_be | is_plain) & is_written) | is_far_off)[words])
 
 
 def _outer_boxes(boxes: NDArray[np.int32], words: NDArray[np.intp]) -> NDArray[np.int32]:

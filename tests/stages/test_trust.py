@@ -183,7 +183,7 @@ def test_beside_written_numbers_small_print_that_is_hardly_believed_is_a_word():
     written = tuple(a_number("42", 60 * place) for place in range(5))
     small, large, likely = (
         a_number("15", 600 + 60 * place, confidence=sure, height=height)
-        for place, (sure, height) in enumerate([(0.3, 22), (0.3, 26), (0.7, 22)])
+        for place, (sure, height) in enumerate([(0.7, 22), (0.7, 26), (0.9, 22)])
     )
     left = leave_out_print((*written, small, large, likely), BARE, SETTINGS.trust)
     assert [one.box for one in left] == [one.box for one in (*written, large, likely)]

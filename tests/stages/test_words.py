@@ -87,6 +87,19 @@ def test_a_low_digit_much_nearer_to_its_number_than_to_the_label_is_none_of_the_
     assert text_of(kept(*label, low, high)) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "confidence", "lower", "left"),
+    [("42", 0.99, 6, "42"), ("42", 0.8, 6, ""), ("15", 0.99, 6, ""), ("7", 0.99, 6, ""), ("42", 0.99, 0, "")],
+    ids=["plain", "not sure", "like letters", "one alone", "printed"],
+)
+def test_plain_digits_that_are_not_printed_are_a_number_wherever_they_stand(text, confidence, lower, left):
+    digits = [
+        replace(one, confidence=confidence, box=one.box._replace(top=lower, bottom=40 + lower))
+        for one in signs(text, left=193)
+    ]
+    assert text_of(kept(*signs("......"), *digits, *signs(".....", left=276))) == left
+
+
 def test_what_a_text_is_made_of_is_told():
     rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
     assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
