@@ -40,13 +40,13 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
-    numbers = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
-    numbers = leave_out_print(numbers, found.about, settings.trust)
-    turns = find_turns(found.glyphs, numbers, model, settings.straighten)
+    weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
+    turns = find_turns(found.glyphs, weighed, model, settings.straighten)
     if turns:  # the only second reading there is
         upright = read_page(turned(page, turns), model, settings.without_turns())
         if reads_upright(upright.numbers, settings.straighten):
             return turned_back(upright, turns)
+    numbers = leave_out_print(weighed, found.about, settings.trust)
     height, width = page.gray.shape
     return PageResult(on_scan(numbers, found.straight, page), width, height, found.blank)
 

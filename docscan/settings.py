@@ -78,7 +78,7 @@ class StraightenSettings:
     """A page reads well where digits and numbers at least this sure, 0..1, ..."""
     well_read_digits: float = 0.7
     """... in a row are this share of all digits: three in four at least upright, three in five at most turned;"""
-    in_a_row: float = 0.1
+    in_a_row: float = 0.3
     """(and at least this share of all candidates)"""
     well_read_glyphs: float = 0.75
     """... or this share of all candidates: nine in ten where digits alone are upright, half where upside down."""
