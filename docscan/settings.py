@@ -243,7 +243,9 @@ class LayoutSettings:
     max_own_gap: float = 0.4
     """A digit of a text no further from one outside than this share of how far its letters are is part of a number."""
     min_plain: int = 2
-    """So many sure digits in a row, and one of them that no letter looks like, are a number even in a text."""
+    """So many sure digits in a row, one of them such as no letter looks like, are a number even in a text,"""
+    min_sure: float = 0.6
+    """if they are this share of what stands in that row."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2

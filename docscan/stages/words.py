@@ -231,8 +231,8 @@ def _set_off(
     nearest = np.zeros(len(spans))
     nearest[order] = np.minimum(np.append(np.inf, spaces), np.append(spaces, np.inf))
     may_be = is_number & (nearest >= settings.min_set_off)
-    is_plain = (digits == members) & (digits >= settings.min_plain) & (np.bincount(words, weights=read.is_plain) > 0)
-    is_plain &= np.bincount(words, weights=read.is_sure) == members
+    sure, plain = np.bincount(words, weights=read.is_sure), np.bincount(words, weights=read.is_plain)
+    is_plain = is_number & (sure >= np.maximum(settings.min_plain, settings.min_sure * members)) & (plain > 0)
     printed = _is_printed(boxes, is_digit & (may_be | is_plain)[words], texts, settings)
     is_written = 2 * np.bincount(words, weights=printed) < digits
     is_far_off = may_be & (nearest >= settings.min_far_off * usual)

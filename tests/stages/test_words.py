@@ -100,6 +100,15 @@ def test_plain_digits_that_are_not_printed_are_a_number_wherever_they_stand(text
     assert text_of(kept(*signs("......"), *digits, *signs(".....", left=276))) == left
 
 
+@pytest.mark.parametrize(("sure", "left"), [("10110", "84273"), ("10010", "")], ids=["most", "not most"])
+def test_of_plain_digits_most_must_be_sure(sure, left):
+    digits = [
+        replace(one, confidence=0.99 if is_sure == "1" else 0.8, box=one.box._replace(top=6, bottom=46))
+        for one, is_sure in zip(signs("84273", left=193), sure, strict=True)
+    ]
+    assert text_of(kept(*signs("......"), *digits, *signs(".....", left=360))) == left
+
+
 def test_what_a_text_is_made_of_is_told():
     rest = leave_out_texts(tuple(signs("......   42")), surroundings(runs=[(-70, 0, -10, 40)]), LayoutSettings())
     assert rest.about.text[:, 0].tolist() == [0, 28, 56, 84, 112, 140, -70]
