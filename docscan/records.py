@@ -117,6 +117,11 @@ class Rulings:
             if len(segments) != len(thickness):
                 raise ValueError(f"columns differ: {len(segments)} {name} segments, {len(thickness)} thicknesses")
 
+    def level_at(self, x: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The y of every horizontal line, drawn on beyond its ends, at `x` (..., 1): (..., N)."""
+        left, y, right, y_beyond = self.horizontal.T
+        return np.asarray(y + (y_beyond - y) * (x - left) / np.maximum(right - left, 1))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unruled:

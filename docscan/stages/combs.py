@@ -69,9 +69,9 @@ def _cells_at(middle: NDArray[np.float64], level: NDArray[np.float64], rulings: 
 def _spans_one_row(rulings: Rulings, highest: float) -> NDArray[np.bool_]:
     """Which uprights are no higher than `highest` pixels and have no line across them but at their ends."""
     x, top, x_below, bottom = rulings.vertical.T[:, :, np.newaxis]
-    left, y, right, y_beyond = rulings.horizontal.T
+    left, _, right, _ = rulings.horizontal.T
     middle = (x + x_below) / 2
-    crossing = y + (y_beyond - y) * (middle - left) / np.maximum(right - left, 1)
+    crossing = rulings.level_at(middle)
     end = _END * (bottom - top)
     inside = (top + end < crossing) & (crossing < bottom - end) & (left <= middle) & (middle <= right)
     return np.asarray(~inside.any(axis=1) & ((bottom - top)[:, 0] <= highest))

@@ -43,9 +43,8 @@ def lost_to_rulings(readings: Sequence[Digit], rulings: Rulings, settings: Strin
     boxes = np.array([readings[row].box for row in rows], dtype=np.float64)
     left, top, right, bottom = boxes.T[:, :, np.newaxis]
     end = np.where([[readings[row].text == "1"] for row in rows], top, bottom)
-    from_x, from_y, to_x, to_y = rulings.horizontal.T
+    from_x, _, to_x, _ = rulings.horizontal.T
     middle = (left + right) / 2
-    level = from_y + (to_y - from_y) * (middle - from_x) / np.maximum(to_x - from_x, 1)
-    off = np.abs(end - level) - rulings.horizontal_px / 2
+    off = np.abs(end - rulings.level_at(middle)) - rulings.horizontal_px / 2
     lost[rows] = ((off <= settings.at_ruling * (bottom - top)) & (from_x <= middle) & (middle <= to_x)).any(axis=1)
     return lost

@@ -98,11 +98,12 @@ def _off_lines(low: NDArray[np.int32], rulings: Rulings) -> NDArray[np.bool_]:
     lines = len(rulings.horizontal)
     if not lines or lines * len(low) > _MOST_PAIRS:
         return np.ones(len(low), dtype=np.bool_)
-    left, y, right, y_beyond = rulings.horizontal.T
+    left, _, right, _ = rulings.horizontal.T
     middle = (low[:, :1] + low[:, 2:3]) / 2
-    line = y + (y_beyond - y) * (middle - left) / np.maximum(right - left, 1)
     half = rulings.horizontal_px / 2 + 1
-    on_line = np.abs((low[:, 1:2] + low[:, 3:4]) / 2 - line) <= half + (low[:, 3:4] - low[:, 1:2]) / 4
+    on_line = (
+        np.abs((low[:, 1:2] + low[:, 3:4]) / 2 - rulings.level_at(middle)) <= half + (low[:, 3:4] - low[:, 1:2]) / 4
+    )
     on_line &= (left <= middle) & (middle <= right)
     return np.asarray(~on_line.any(axis=1))
 
