@@ -37,15 +37,13 @@ def drawn_pages(digits: Digits | None, seed: int, pages_a_kind: int = PAGES_A_KI
 
 def draw_of_kind(kind: str, number: int, digits: Digits | None, seed: int) -> DrawnPage:
     """The `number`th page of a kind; every second one is written with `digits`, where there are any."""
-    source = None
-    if digits is not None and is_drawn_from(digits, number):
-        source = crop_source(digits.images, digits.labels)
+    source = crop_source(digits.images, digits.labels) if digits is not None and takes_digits(number) else None
     return draw_page(kind, np.random.default_rng((seed, sorted(KINDS).index(kind), number)), digits_source=source)
 
 
-def is_drawn_from(digits: Digits | None, number: int) -> bool:
-    """Whether `draw_of_kind` writes the `number`th page of a kind with `digits`."""
-    return digits is not None and number % 2 == 1
+def takes_digits(number: int) -> bool:
+    """Whether the `number`th page of a kind is written with the digits at hand, and not by a drawn hand."""
+    return number % 2 == 1
 
 
 def gray_of(page: DrawnPage) -> NDArray[np.uint8]:

@@ -125,9 +125,7 @@ class StringStocks:
 def load_string_stocks(data: Path) -> StringStocks:
     """Every set that may be trained on. Raises ValueError for an altered set."""
     split = load_stocks(data)
-    cheques = as_read_anew(load_cheques(data))
-    train = tuple(cheque for cheque in cheques if cheque.row % HELD_OUT_ROW and cheque.row % VALIDATION_ROW != 1)
-    validation = tuple(cheque for cheque in cheques if cheque.row % VALIDATION_ROW == 1)
+    train, validation = split_cheques(data)
     writers = read_writers(find_mnist(data) / WRITERS_FILE)
     sides = []
     for stocks, amounts, of_train in ((split.train, train, True), (split.validation, validation, False)):
@@ -154,6 +152,13 @@ def load_cheques(data: Path) -> list[Cheque]:
         Cheque(row, gray, "".join(str(digit) for digit, _ in digits), tuple(box for _, box in digits))
         for row, (gray, digits) in enumerate(cheque_strings(data))
     ]
+
+
+def split_cheques(data: Path) -> tuple[tuple[Cheque, ...], tuple[Cheque, ...]]:
+    """The cheques that train and those that validate, as they were read anew; the fifth that measures is in neither."""
+    cheques = as_read_anew(load_cheques(data))
+    train = tuple(cheque for cheque in cheques if cheque.row % HELD_OUT_ROW and cheque.row % VALIDATION_ROW != 1)
+    return train, tuple(cheque for cheque in cheques if cheque.row % VALIDATION_ROW == 1)
 
 
 def as_read_anew(cheques: Sequence[Cheque]) -> list[Cheque]:

@@ -32,7 +32,7 @@ from training.export import Logits, Origin, as_input, logits_of, quick, ship
 from training.finetune import finetune
 from training.fonts import CACHE
 from training.mixture import CHUNK, Pool, direct, draw_pages, shown
-from training.network import OUTPUTS, build_network
+from training.network import OUTPUTS, build_network, products_of
 from training.stocks import Split, load_stocks
 from training.weigh import Course
 
@@ -189,10 +189,8 @@ def _compiled(recipe: Recipe, *, is_taught: bool) -> Any:
     # Not use_ema: under JAX, Keras 3.15 gives the optimiser and the model one buffer and XLA refuses it.
     optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    if recipe.bfloat16:
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    model = build_network(breadth=recipe.breadth)
-    keras.mixed_precision.set_global_policy("float32")
+    with products_of(bfloat16=recipe.bfloat16):
+        model = build_network(breadth=recipe.breadth)
 
     def of_lesson(said: Any, logits: Any) -> Any:
         # Gradients shrink with the square of the temperature (Hinton et al., section 2).

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from docscan.stages.classify import FORMAT, LABELS, StringModel, load_string_model
 from docscan.stages.strings import BLANK, PLANES, STRIP_CONTRACT, STRIP_PX, Strip, read_strips
 from training.export import OPSET, commit, tidied, write_model
+from training.network import products_of
 from training.quantise import quantise
 from training.string_mixture import BATCH, ROUND_PX, Batch, Showing, StringPools, prepare, shown, stacked
 from training.string_network import build_string_network, fold_strings
@@ -68,10 +69,8 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
     """The network trained on the pools, its weights averaged over the last steps."""
     import keras
 
-    if recipe.bfloat16:
-        keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    model = build_string_network()
-    keras.mixed_precision.set_global_policy("float32")
+    with products_of(bfloat16=recipe.bfloat16):
+        model = build_string_network()
     is_compiled = keras.backend.backend() == "jax"
     stepper = _tensorflow_stepper if keras.backend.backend() == "tensorflow" else _stepper
     step, averaged, losses = stepper(model, _optimiser(recipe)), [], []

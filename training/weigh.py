@@ -29,11 +29,11 @@ from docscan.settings import Settings
 from docscan.stages.classify import DigitModel, load_model
 from docscan.stages.straighten import on_scan
 from docscan.stages.trust import CONSTANT, Evidence, find_evidence, trust
-from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of, is_drawn_from, thresholds, truth_of
+from training.acceptance import PAGES_A_KIND, PAGES_SEED, draw_of_kind, gray_of, takes_digits, thresholds, truth_of
 from training.data import Digits, load_mnist
 from training.mixture import workers_for
 from training.pages import KINDS
-from training.strings import as_read_anew, load_cheques
+from training.strings import split_cheques
 
 NAMES = tuple(column.name for column in fields(Evidence))
 RIDGE = 3.0  # on standardised columns: what is rarely seen counts little
@@ -185,7 +185,8 @@ def _open(path: Path, digits: Digits | None) -> None:
 def _read_drawn(task: tuple[str, int]) -> Lesson:
     [digits], number = _digits, task[1]
     page = draw_of_kind(*task, digits, PAGES_SEED)
-    return _read(Truth(Page(gray_of(page), float(page.dpi)), truth_of(page), is_drawn_from(digits, number)))
+    is_written = digits is not None and takes_digits(number)
+    return _read(Truth(Page(gray_of(page), float(page.dpi)), truth_of(page), is_written))
 
 
 def _read(truth: Truth) -> Lesson:
@@ -194,10 +195,10 @@ def _read(truth: Truth) -> Lesson:
 
 def _held_out_cheques(data: Path) -> Iterator[Truth]:
     """The cheque amounts that validate: nothing was trained on them, and they are not those that only measure."""
-    for cheque in as_read_anew(load_cheques(data)):
-        if cheque.row % 5 and cheque.row % 10 == 1:
-            height, width = cheque.gray.shape
-            yield Truth(Page(cheque.gray), (TrueNumber(cheque.text, 0, 0, width, height),))
+    _, validating = split_cheques(data)
+    for cheque in validating:
+        height, width = cheque.gray.shape
+        yield Truth(Page(cheque.gray), (TrueNumber(cheque.text, 0, 0, width, height),))
 
 
 def _matrix(evidence: Evidence) -> NDArray[np.float64]:

@@ -180,9 +180,8 @@ def find_evidence(
         for chances in ([look.alone for look in looks], [look.string for look in looks])
     )
     digits = [digit.confidence for number in numbers for digit in number.digits]
-    each = [[digit.box.height for digit in number.digits] for number in numbers]
-    heights = np.array([statistics.median(own) for own in each], dtype=np.float64)
-    usual = statistics.median(itertools.chain.from_iterable(each)) if each else 1.0
+    heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
+    usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
     gaps = [_gaps(number, about) for number in numbers]
     least_gaps = np.array([min(own, default=math.inf) for own in gaps], dtype=np.float64)
     widest_gaps = np.array([max(own, default=0.0) for own in gaps], dtype=np.float64)
