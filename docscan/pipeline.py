@@ -46,7 +46,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
         upright = read_page(turned(page, turns), model, settings.without_turns())
         if reads_upright(upright.numbers, settings.straighten):
             return turned_back(upright, turns)
-    numbers = leave_out_print(weighed, found.about, settings.trust)
+    numbers = leave_out_print(weighed, found.about, settings)
     height, width = page.gray.shape
     return PageResult(on_scan(numbers, found.straight, page), width, height, found.blank)
 

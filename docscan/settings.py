@@ -404,9 +404,8 @@ class TrustSettings:
     max_word: float = 2.0
     """if it is no more than this many times as high as the letters."""
     least_small: float = 0.7
-    """What is less sure than this is one where it is lower"""
-    max_small_print: float = 0.6
-    """than this share of the numbers that are sure,"""
+    """What is less sure than this is one where, against the numbers that are sure, it is a form's small print (see
+    `max_small_print` of the layout),"""
     least_written: int = 5
     """if those are so many."""
     near: float = 1.0

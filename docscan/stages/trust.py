@@ -120,7 +120,7 @@ def _weighed(number: Number, confidence: float, least_confidence: float) -> Numb
     return replace(number, confidence=confidence, review=True, reason=reason)
 
 
-def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: TrustSettings) -> tuple[Number, ...]:
+def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: Settings) -> tuple[Number, ...]:
     """The weighed numbers of a page without the words that look like some.
 
     Where most are past belief, it is print, and those go: letters that look like digits stand among letters that do
@@ -128,18 +128,19 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
     likelier. And on a page of text, what is no higher than its letters and hardly believed is one of its words, as is
     on a form what is much lower than what is written there.
     """
-    past_belief = [number.confidence < settings.past_belief for number in numbers]
-    is_print = sum(past_belief) >= max(settings.least_print, settings.print_share * len(numbers))
-    sure = [_usual_height(number) for number in numbers if number.confidence >= settings.doubt]
-    small_print = settings.max_small_print * statistics.median(sure) if len(sure) >= settings.least_written else 0.0
-    is_text = len(about.text) >= settings.least_text * (1 + len(sure))
+    limits, small = settings.trust, settings.layout.max_small_print
+    past_belief = [number.confidence < limits.past_belief for number in numbers]
+    is_print = sum(past_belief) >= max(limits.least_print, limits.print_share * len(numbers))
+    sure = [_usual_height(number) for number in numbers if number.confidence >= limits.doubt]
+    small_print = small * statistics.median(sure) if len(sure) >= limits.least_written else 0.0
+    is_text = len(about.text) >= limits.least_text * (1 + len(sure))
     letters = float(np.median(about.text[:, 3] - about.text[:, 1])) if is_text else 0.0
     left = [
         number
         for number, is_past in zip(numbers, past_belief, strict=True)
         if not (is_print and is_past)
-        and not (number.confidence < settings.least_in_text and _usual_height(number) <= settings.max_word * letters)
-        and not (number.confidence < settings.least_small and _usual_height(number) <= small_print)
+        and not (number.confidence < limits.least_in_text and _usual_height(number) <= limits.max_word * letters)
+        and not (number.confidence < limits.least_small and _usual_height(number) <= small_print)
     ]
     return _renumbered(left) if len(left) < len(numbers) else numbers
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from docscan.records import InkMask
+from docscan.records import InkMask, Rulings
 from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.rulings import remove_rulings
 
@@ -401,3 +401,9 @@ def test_a_one_at_the_end_of_a_tight_string_stays(left):
     zero(ink, 100, 3)
     one(ink, left, 3)
     assert np.array_equal(unruled(ink).ink.ink, ink)
+
+
+def test_a_ruling_says_how_high_it_is_anywhere():
+    level = np.array([[0, 100, 500, 110], [50, 20, 50, 20]], np.float32)  # the second is a point
+    rulings = Rulings(level, np.ones(2, np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    assert rulings.level_at(np.array([[0.0], [250.0], [1000.0]])).tolist() == [[100, 20], [105, 20], [120, 20]]

@@ -158,7 +158,7 @@ def test_a_page_of_doubts_makes_all_its_numbers_doubtful():
 def test_a_page_whose_numbers_are_past_belief_is_print():
     letters = [replace(a_number("1", left=60 * place, confidence=0.001), line=1 + place) for place in range(6)]
     number = replace(a_number("42", left=900, confidence=0.7), line=7, position=3)
-    left = leave_out_print((*letters, number), BARE, SETTINGS.trust)
+    left = leave_out_print((*letters, number), BARE, SETTINGS)
     assert [(one.text, one.line, one.position) for one in left] == [("42", 1, 1)]
 
 
@@ -169,14 +169,14 @@ def test_on_a_page_of_text_what_is_hardly_believed_and_no_higher_than_its_letter
         a_number("15", left, confidence=sure, height=height)
         for left, sure, height in ((0, 0.3, 30), (200, 0.7, 30), (400, 0.3, 60))
     )
-    assert leave_out_print((word, number, large), text, SETTINGS.trust) == (
+    assert leave_out_print((word, number, large), text, SETTINGS) == (
         replace(number, position=1),
         replace(large, position=2),
     )
     # A form with a few lines of text and more numbers that are sure keeps what is hard to read.
     sure = [a_number("42", 600 + 60 * place) for place in range(2)]
-    assert len(leave_out_print((word, *sure), text, SETTINGS.trust)) == 3
-    assert len(leave_out_print((word,), replace(BARE, text=letters[:40]), SETTINGS.trust)) == 1
+    assert len(leave_out_print((word, *sure), text, SETTINGS)) == 3
+    assert len(leave_out_print((word,), replace(BARE, text=letters[:40]), SETTINGS)) == 1
 
 
 def test_beside_written_numbers_small_print_that_is_hardly_believed_is_a_word():
@@ -185,14 +185,14 @@ def test_beside_written_numbers_small_print_that_is_hardly_believed_is_a_word():
         a_number("15", 600 + 60 * place, confidence=sure, height=height)
         for place, (sure, height) in enumerate([(0.7, 22), (0.7, 26), (0.9, 22)])
     )
-    left = leave_out_print((*written, small, large, likely), BARE, SETTINGS.trust)
+    left = leave_out_print((*written, small, large, likely), BARE, SETTINGS)
     assert [one.box for one in left] == [one.box for one in (*written, large, likely)]
-    assert small in leave_out_print((*written[:4], small), BARE, SETTINGS.trust)
+    assert small in leave_out_print((*written[:4], small), BARE, SETTINGS)
 
 
 def test_a_page_with_numbers_that_may_be_right_keeps_them_all():
     doubtful = [a_number("1", left=60 * place, confidence=0.001) for place in range(6)]
     likelier = [a_number("42", left=900 + 60 * place, confidence=0.3) for place in range(7)]
-    assert leave_out_print((*doubtful, *likelier), BARE, SETTINGS.trust) == (*doubtful, *likelier)
-    assert leave_out_print(tuple(doubtful[:5]), BARE, SETTINGS.trust) == tuple(doubtful[:5])
-    assert leave_out_print((), BARE, SETTINGS.trust) == ()
+    assert leave_out_print((*doubtful, *likelier), BARE, SETTINGS) == (*doubtful, *likelier)
+    assert leave_out_print(tuple(doubtful[:5]), BARE, SETTINGS) == tuple(doubtful[:5])
+    assert leave_out_print((), BARE, SETTINGS) == ()
