@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base as ExifTag
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
-from PIL.JpegImagePlugin import jpeg_factory
+from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
@@ -315,7 +315,17 @@ def _to_gray(image: Image.Image) -> NDArray[np.uint8]:
         return np.asarray(paper)
     if image.mode == "LAB":
         return np.asarray(image.getchannel("L"))
-    return np.asarray(image if image.mode == "L" else image.convert("L"))
+    if image.mode == "L":
+        return _decoded(image) if isinstance(image, PngImageFile | JpegImageFile) else np.asarray(image)
+    return np.asarray(image.convert("L"))
+
+
+def _decoded(image: PngImageFile | JpegImageFile) -> NDArray[np.uint8]:
+    """The gray pixels (H, W), decoded straight into an array: np.asarray copies them twice, which takes 4 ms."""
+    gray = np.empty(image.size[::-1], np.uint8)
+    image.im = Image.frombuffer("L", image.size, gray, "raw", "L", 0, 1).im
+    image.load()
+    return gray
 
 
 def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:
