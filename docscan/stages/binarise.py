@@ -137,11 +137,12 @@ def _thresholds(
     contrast = cv2.blur(contrast, (near, near))
     step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
     noise = _noise(gray.reshape(-1)[::step])
-    floor = np.maximum(paper * settings.min_contrast, settings.noise_sigmas * noise)
     sheet = _is_sheet(paper, window // 4, settings)
+    brightness, contrast = paper.astype(np.float32), contrast.astype(np.float32)
+    floor = np.maximum(brightness * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
     for share in (settings.ink_share, settings.pale_share):
-        darker_by = np.maximum(contrast * share, floor)
-        yield np.where(sheet, np.clip(paper - darker_by, 0, 255), 0).astype(np.uint8)
+        darkest_paper = brightness - np.maximum(contrast * np.float32(share), floor)
+        yield np.where(sheet, np.maximum(darkest_paper, 0), 0).astype(np.uint8)
 
 
 def _is_sheet(paper: NDArray[np.uint8], edge_px: int, settings: BinariseSettings) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ from docscan.records import Rulings
 from docscan.settings import LayoutSettings
 from docscan.stages.grouping import neighbour_pairs
 
+_MOST_CROSSINGS = 1_000_000  # of pairs and rulings looked at at once: some 60 MB
+
 
 class Reach(NamedTuple):
     """How far one sign of a row may be from the next, and how unlike it."""
@@ -36,9 +38,10 @@ def next_boxes(boxes: NDArray[np.int32], rulings: Rulings, reach: Reach) -> list
     follows = (boxes[other, 0] - boxes[one, 2] <= reach.gap * higher) & (higher <= reach.height_ratio * lower)
     follows &= shared_rows(boxes[one], boxes[other]) >= reach.overlap * lower
     follows &= np.abs(boxes[one, 3] - boxes[other, 3]) <= reach.level * higher
-    _, nearest = np.unique(one[follows], return_index=True)
-    pairs = zip(one[follows][nearest].tolist(), other[follows][nearest].tolist(), strict=True)
-    return [pair for pair in pairs if not is_ruled_between(boxes[pair[0]], boxes[pair[1]], rulings)]
+    one, nearest = np.unique(one[follows], return_index=True)
+    other = other[follows][nearest]
+    free = ~ruled_between(boxes[one], boxes[other], rulings)
+    return list(zip(one[free].tolist(), other[free].tolist(), strict=True))
 
 
 def link_chances(
@@ -53,15 +56,18 @@ def link_chances(
     return np.asarray(1 / (1 + np.exp(np.clip((gaps - settings.max_gap) / settings.gap_spread, -50, 50))))
 
 
-def is_ruled_between(box: NDArray[np.int32], other: NDArray[np.int32], rulings: Rulings) -> bool:
-    """True where an upright ruling passes between the middles of two neighbours, at the height of their own."""
-    if not len(rulings.vertical):
-        return False  # most pages: half of this stage's time
-    level = (max(box[1], other[1]) + min(box[3], other[3])) / 2
+def ruled_between(boxes: NDArray[np.int32], others: NDArray[np.int32], rulings: Rulings) -> NDArray[np.bool_]:
+    """Whether an upright ruling passes between the middles of each box and its other, (P, 4) both, at their height."""
+    parted = np.zeros(len(boxes), np.bool_)
     x, top, x_below, bottom = rulings.vertical.T
-    at_level = x + (x_below - x) * (level - top) / np.maximum(bottom - top, 1)
-    between = (at_level > (box[0] + box[2]) / 2) & (at_level < (other[0] + other[2]) / 2)
-    return bool((between & (top <= level) & (level <= bottom)).any())
+    at_once = max(1, _MOST_CROSSINGS // max(1, len(x)))
+    for first in range(0, len(boxes) if len(x) else 0, at_once):
+        box, other = (np.hsplit(sides[first : first + at_once], 4) for sides in (boxes, others))
+        level = (np.maximum(box[1], other[1]) + np.minimum(box[3], other[3])) / 2
+        at_level = x + (x_below - x) * (level - top) / np.maximum(bottom - top, 1)
+        between = (at_level > (box[0] + box[2]) / 2) & (at_level < (other[0] + other[2]) / 2)
+        parted[first : first + at_once] = (between & (top <= level) & (level <= bottom)).any(axis=1)
+    return parted
 
 
 def shared_rows(boxes: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:

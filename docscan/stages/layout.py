@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Box, Digit, LowInk, Number, Surroundings
 from docscan.settings import LayoutSettings
-from docscan.stages.chains import is_ruled_between, link_chances, next_digits, shared_rows
+from docscan.stages.chains import link_chances, next_digits, ruled_between, shared_rows
 from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
 from docscan.stages.marks import Marks, find_marks, low_digits, marked_neighbours, write_number
@@ -93,7 +93,8 @@ def _chances_whole(chains: _Chains, about: Surroundings, settings: LayoutSetting
         for line in chains.lines
         for one, other in itertools.pairwise(line)
     ]
-    ends = [pair for pair in ends if not is_ruled_between(boxes[pair[0]], boxes[pair[1]], about.rulings)]
+    one, other = boxes[np.array(ends, dtype=np.intp).reshape(-1, 2).T]
+    ends = list(itertools.compress(ends, ~ruled_between(one, other, about.rulings)))
     apart = 1 - link_chances(ends, boxes, settings)
     for side in (0, 1):
         np.multiply.at(whole, np.array([pair[side] for pair in ends], dtype=np.intp), apart)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
-from docscan.stages.chains import is_ruled_between, shared_rows
+from docscan.stages.chains import ruled_between, shared_rows
 
 _MOST_PAIRS = 4_000_000  # of a digit and a piece of low ink
 _MIDDLE, _TOP = 0.5, 0.95  # where a dash and an apostrophe stand above the line, in digit heights
@@ -77,6 +77,7 @@ def find_marks(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSe
     # A dash between two digits as near as a number's is the bar of a 5.
     pieces = pieces.where(held & ~flat)
     kinds = _upright_marks(pieces, least_point, settings)
+    parted = ruled_between(boxes[pieces.before], boxes[pieces.after], about.rulings)
     between: dict[tuple[int, int], str] = {}
     doubtful = set()
     # From the line up: the upper dot of a colon comes after the lower one.
@@ -84,7 +85,7 @@ def find_marks(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSe
         pair, kind = (int(pieces.before[row]), int(pieces.after[row])), str(kinds[row])
         if kind == _UPPER_DOT:
             kind = ":" if between.get(pair) == "." else ""
-        if is_ruled_between(boxes[pair[0]], boxes[pair[1]], about.rulings):
+        if parted[row]:
             continue
         if kind and (pair not in between or kind == ":"):
             between[pair] = kind

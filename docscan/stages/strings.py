@@ -362,8 +362,13 @@ def likely_texts(steps: NDArray[np.float64]) -> list[str]:
                 before = after_blank if prefix and int(prefix[-1]) == digit else both
                 known = grown.get(longer, (0.0, 0.0))
                 grown[longer] = known[0], known[1] + before * row[digit]
-        beam = dict(sorted(grown.items(), key=lambda item: (-sum(item[1]), item[0]))[:_BEAM])
-    return list(beam)[:_RIVALS]
+        beam = _likeliest(grown) if likely else grown  # where nothing was added, nothing has to go: that is most steps
+    return list(_likeliest(beam))[:_RIVALS]
+
+
+def _likeliest(beam: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The likeliest prefixes, in that order."""
+    return dict(sorted(beam.items(), key=lambda item: (-sum(item[1]), item[0]))[:_BEAM])
 
 
 def text_chances(steps: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Looks, LowInk, Number, Surroundings
 from docscan.settings import Settings, StringSettings, TrustSettings
-from docscan.stages.chains import is_ruled_between, shared_rows
+from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.grouping import neighbour_pairs
 from docscan.stages.loose import loose_strokes
 
@@ -183,9 +183,7 @@ def find_evidence(
     digits = [digit.confidence for number in numbers for digit in number.digits]
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
-    gaps = [_gaps(number, about) for number in numbers]
-    least_gaps = np.array([min(own, default=math.inf) for own in gaps], dtype=np.float64)
-    widest_gaps = np.array([max(own, default=0.0) for own in gaps], dtype=np.float64)
+    least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about)
     free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * is_by["alone"],
@@ -233,14 +231,27 @@ def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
     return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
-def _gaps(number: Number, about: Surroundings) -> list[float]:
-    """Between neighbouring digits; across a ruling as wide as usual, for there each has a cell of its own."""
-    gaps = []
-    for one, other in itertools.pairwise(digit.box for digit in number.digits):
-        gap = (other.left - one.right) / max(one.height, other.height)
-        has_cell = gap > _USUAL_GAP and is_ruled_between(np.array(one), np.array(other), about.rulings)
-        gaps.append(_USUAL_GAP if has_cell else gap)
-    return gaps
+def _digit_boxes(numbers: tuple[Number, ...], place: int) -> NDArray[np.int32]:
+    """Of the digit at that place of each number."""
+    return np.array([number.digits[place].box for number in numbers], dtype=np.int32).reshape(-1, 4)
+
+
+def _least_and_widest_gaps(numbers: tuple[Number, ...], about: Surroundings) -> tuple[Column, Column]:
+    """Of those between neighbouring digits; across a ruling as wide as usual, for there each has a cell of its own.
+
+    A number of one digit has none: the least is infinite, the widest 0.
+    """
+    sizes = np.array([len(number.digits) for number in numbers], dtype=np.intp)
+    number = np.repeat(np.arange(len(numbers)), sizes)
+    inside = number[1:] == number[:-1]
+    boxes = np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
+    one, other, of = boxes[:-1][inside], boxes[1:][inside], number[1:][inside]
+    gaps = (other[:, 0] - one[:, 2]) / np.maximum(one[:, 3] - one[:, 1], other[:, 3] - other[:, 1])
+    gaps[(gaps > _USUAL_GAP) & ruled_between(one, other, about.rulings)] = _USUAL_GAP
+    least, widest = np.full(len(numbers), math.inf), np.zeros(len(numbers))
+    np.minimum.at(least, of, gaps)
+    np.maximum.at(widest, of, gaps)
+    return least, widest
 
 
 def _layout_chance(number: Number) -> float:
@@ -258,9 +269,11 @@ def _next_gaps(
     one, other = neighbour_pairs(boxes, reach * heights.max(initial=0) * np.ones(len(boxes)))
     lower = np.minimum(boxes[one, 3] - boxes[one, 1], boxes[other, 3] - boxes[other, 1])
     level = shared_rows(boxes[one], boxes[other]) >= _LEVEL * lower
-    for left, right in zip(one[level].tolist(), other[level].tolist(), strict=True):
-        ends = (np.array(numbers[left].digits[-1].box), np.array(numbers[right].digits[0].box))
-        gaps = ruled if is_ruled_between(*ends, about.rulings) else free
+    one, other = one[level], other[level]
+    lasts, firsts = (_digit_boxes(numbers, end) for end in (-1, 0))
+    parted = ruled_between(lasts[one], firsts[other], about.rulings)
+    for left, right, is_parted in zip(one.tolist(), other.tolist(), parted.tolist(), strict=True):
+        gaps = ruled if is_parted else free
         for own in (left, right):
             gaps[own] = min(gaps[own], (boxes[right, 0] - boxes[left, 2]) / heights[own])
     return free, ruled
