@@ -12,6 +12,7 @@ from docscan.settings import ComponentSettings
 _MM_PER_INCH = 25.4
 _BINS_PER_OCTAVE = 8
 _SAMPLE = 64  # pieces looked at
+_LONG = 2.5  # higher than wide by more is no 0, whose dot might be taken for a digit in a box
 _ROUND = 1.4  # longer than wide by more is a stroke, not a dot
 _STROKE_SHARE = 1.2  # of a digit's ink over half its box's outline, to the width of its strokes: 1.1 to 1.4 by hand
 
@@ -127,13 +128,16 @@ def _usual(heights: NDArray[np.int32], areas: NDArray[np.int32], plausible: NDAr
 def _are_frames(
     boxes: NDArray[np.int32], usual: NDArray[np.bool_], plausible: NDArray[np.bool_], settings: ComponentSettings
 ) -> bool:
-    """True where many of the pieces of the usual height hold another piece within: no digit does."""
+    """True where many of the pieces of the usual height hold another piece within: no digit does.
+
+    On a page that lies on its side a box of several digits is long, and what it holds need not be plausible.
+    """
     frames = boxes[usual][:: 1 + np.count_nonzero(usual) // _SAMPLE, np.newaxis]
-    inside = (frames[..., :2] < boxes[plausible][:, :2]) & (boxes[plausible][:, 2:] < frames[..., 2:])
-    large_enough = (boxes[plausible][:, 3] - boxes[plausible][:, 1]) >= settings.min_height * (
-        frames[..., 3] - frames[..., 1]
-    )
-    return bool((inside.all(axis=2) & large_enough).any(axis=1).mean() >= settings.frame_share)
+    inside = ((frames[..., :2] < boxes[:, :2]) & (boxes[:, 2:] < frames[..., 2:])).all(axis=2)
+    (width, height), sides = np.moveaxis(frames[..., 2:] - frames[..., :2], -1, 0), boxes[:, 2:] - boxes[:, :2]
+    upright = plausible & (sides[:, 1] >= settings.min_height * height)
+    lying = (height > _LONG * width) & (sides.max(axis=1) >= settings.min_height * width)
+    return bool((inside & (upright | lying)).any(axis=1).mean() >= settings.frame_share)
 
 
 def _low_ink(boxes: NDArray[np.int32], areas: NDArray[np.int32], unit: float, settings: ComponentSettings) -> LowInk:

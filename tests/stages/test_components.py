@@ -88,6 +88,25 @@ def test_small_boxes_do_not_count_as_digits():
     assert components_of(ink).digit_height_px == 44
 
 
+@pytest.mark.parametrize("digits", [3, 4])
+def test_boxes_that_lie_on_their_side_do_not_count_as_digits(digits):
+    ink = np.zeros((400, 600), np.uint8)
+    for left in range(20, 500, 80):
+        cv2.rectangle(ink, (left, 20), (left + 50, 30 + 50 * digits), 255, 5)
+        for digit in range(digits):  # a 0 that lies, all but the first too flat for a digit
+            top = 40 + 50 * digit
+            cv2.rectangle(ink, (left + 10, top), (left + 36, top + (14 if digit else 18)), 255, 4)
+    assert components_of(ink).digit_height_px == pytest.approx(22, abs=2)
+
+
+def test_noughts_with_a_dot_are_no_boxes():
+    ink = digits_in_a_row(2)
+    for left in range(200, 500, 60):
+        cv2.rectangle(ink, (left, 100), (left + 20, 140), 255, 4)
+        cv2.rectangle(ink, (left + 9, 116), (left + 11, 124), 255, -1)
+    assert components_of(ink).digit_height_px == pytest.approx(44, abs=2)
+
+
 def test_solid_dots_are_no_digits():
     ink = digits_in_a_row(5)
     cv2.circle(ink, (500, 120), 9, 255, -1)

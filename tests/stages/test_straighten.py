@@ -164,7 +164,7 @@ def where(result):
     return sorted((number.text, *number.box) for number in result.numbers)
 
 
-@pytest.mark.parametrize("kind", ["clean", "words"])
+@pytest.mark.parametrize("kind", ["clean", "words", "comb", "boxes"])
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_page_that_lies_on_its_side_reads_as_if_it_stood(kind, turns):
     page = draw(kind)
