@@ -117,6 +117,14 @@ class RulingSettings:
     """an upright less slender than this is one between two lines, as a comb's dividers are,"""
     min_cell: float = 1.5
     """that are at least this long: it may be the stem of a bold letter."""
+    min_box: float = 1.0
+    """A box for one digit whose sides are too thick for lines is no smaller than this, either way,"""
+    max_box: float = 2.5
+    """and no larger than this,"""
+    min_in_box: float = 0.5
+    """and what is in it no lower than this;"""
+    box_evenness: float = 0.2
+    """others that are as large but for this share are boxes too, if empty."""
     max_thickness: float = 0.5
     """Thicker than this is a dark area."""
     max_slope: float = 0.1

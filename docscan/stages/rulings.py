@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import InkMask, Rulings, Unruled
+from docscan.records import InkMask, Pieces, Rulings, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.components import digit_height, find_pieces, label
 
+_EDGE = 0.14  # of a box's shorter side
+_WHOLE = 0.9  # of an edge: there is a side
 _MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
 
 
@@ -126,11 +128,17 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     whole = ink.with_pale
     factor = max(1, round(min(ink.ink.shape) / settings.side_px))
     small = _reduce(whole, factor)
-    scale = _Scale(factor, _digit_height(small, factor, ink, size), settings)
+    pieces = find_pieces(small)
+    scale = _Scale(factor, _digit_height(pieces, factor, ink, size), settings)
     rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
-    rows = _united(rows, *_frame(small, rows, scale, upright=False))
-    columns = _united(columns, *_frame(cv2.transpose(small), columns, scale, upright=True))
+    boxes = _thick_boxes(pieces, scale)
+    rows = _united(rows, *_frame(small, rows, scale, upright=False), *_sides(boxes, rows, factor, upright=False))
+    columns = _united(
+        columns,
+        *_frame(cv2.transpose(small), columns, scale, upright=True),
+        *_sides(boxes, columns, factor, upright=True),
+    )
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     rest = ink.ink.copy()
@@ -156,8 +164,7 @@ def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return small[:, ::factor].copy()
 
 
-def _digit_height(small: NDArray[np.uint8], factor: int, ink: InkMask, size: ComponentSettings) -> float:
-    pieces = find_pieces(small)
+def _digit_height(pieces: Pieces, factor: int, ink: InkMask, size: ComponentSettings) -> float:
     boxes = factor * pieces.boxes
     height = digit_height(boxes, factor**2 * pieces.areas, ink, size)
     # A string whose digits all hang on one line is a single wide piece: its height is that of a digit and its line.
@@ -226,6 +233,68 @@ def _frame(small: NDArray[np.uint8], known: _Lines, scale: _Scale, *, upright: b
                 cuts = _Cuts(np.array([start], np.int32), np.array([end - start + 1], np.int32), np.ones(1, np.intp))
                 places = (depth - 1 - across if flip else across).astype(np.int32)
                 yield _fit(along.astype(np.int32), places, np.zeros(len(along), np.intp), cuts, scale.factor)
+
+
+class _Box(NamedTuple):
+    """A printed box, reduced pixels."""
+
+    left: int
+    top: int
+    ink: NDArray[np.bool_]
+    """(h, w): its own."""
+
+
+def _thick_boxes(pieces: Pieces, scale: _Scale) -> list[_Box]:
+    """Boxes for one digit whose sides are too short and thick for lines: with something in them, or as large as those.
+
+    A box has ink all along its four edges, where a 0 has none in the corners.
+    """
+    settings, unit = scale.settings, scale.unit / scale.factor
+    sizes = pieces.boxes[:, 2:] - pieces.boxes[:, :2]
+    could_be = (sizes >= settings.min_box * unit).all(axis=1) & (sizes <= settings.max_box * unit).all(axis=1)
+    inside = sizes[:, 1] >= settings.min_in_box * unit
+    if not could_be.any() or np.count_nonzero(could_be) * np.count_nonzero(inside) > _MOST_PAIRS:
+        return []
+    outer, inner = pieces.boxes[could_be, np.newaxis], pieces.boxes[inside]
+    holds = np.any(((outer[..., :2] < inner[:, :2]) & (inner[:, 2:] < outer[..., 2:])).all(axis=2), axis=1)
+    filled = [piece for piece in np.flatnonzero(could_be)[holds].tolist() if _is_box(_box(pieces, piece))]
+    if not filled:
+        return []
+    usual = np.median(sizes[filled], axis=0)
+    alike = (np.abs(sizes - usual) <= settings.box_evenness * usual).all(axis=1)
+    found = [_box(pieces, piece) for piece in np.flatnonzero(could_be & alike).tolist()]
+    return [box for box in found if _is_box(box)]
+
+
+def _box(pieces: Pieces, piece: int) -> _Box:
+    left, top, right, bottom = pieces.boxes[piece].tolist()
+    return _Box(left, top, pieces.labels[top:bottom, left:right] == piece + 1)
+
+
+def _is_box(box: _Box) -> bool:
+    edge = _edge(box)
+    sides = box.ink[:edge].any(axis=0), box.ink[-edge:].any(axis=0), box.ink[:, :edge].any(axis=1)
+    return all(side.mean() >= _WHOLE for side in (*sides, box.ink[:, -edge:].any(axis=1)))
+
+
+def _edge(box: _Box) -> int:
+    """How far from its edges a box's lines are looked for: they may lean a little."""
+    return max(1, round(_EDGE * float(min(box.ink.shape))))
+
+
+def _sides(boxes: list[_Box], known: _Lines, factor: int, *, upright: bool) -> Iterator[_Lines]:
+    """The upper and lower sides of boxes, or those on the left and right, but for what is `known` as a line."""
+    for box in boxes:
+        left, top, ink = (box.top, box.left, box.ink.T) if upright else box
+        edge, (depth, length) = _edge(box), ink.shape
+        cuts = _Cuts(np.array([left], np.int32), np.array([length], np.int32), np.ones(1, np.intp))
+        for first in (0, depth - edge):
+            rows, columns = (places.astype(np.int32) for places in np.nonzero(ink[first : first + edge]))
+            side = _fit(columns + left, rows + top + first, np.zeros(len(rows), np.intp), cuts, factor)
+            middle = (side.start + side.end) / 2
+            off = np.abs(known.offset + known.slope * middle - side.offset - side.slope * middle)
+            if not ((off <= edge * factor) & (known.start <= middle) & (middle <= known.end)).any():
+                yield side
 
 
 def _from_corners(ink: NDArray[np.bool_], share: float) -> list[tuple[int, int]]:

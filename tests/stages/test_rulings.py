@@ -255,6 +255,31 @@ def test_a_box_goes_and_the_digit_in_it_stays():
     assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 2)
 
 
+def thick_box(ink, left, top, side=60, thickness=9):
+    cv2.rectangle(ink, (left, top), (left + side, top + side), 255, thickness)
+
+
+@pytest.mark.parametrize("lean", [0, 2])
+def test_boxes_too_thick_for_lines_go_and_the_digits_in_them_stay_and_empty_ones_go_too(lean):
+    ink = paper()
+    for left in (100, 300):
+        zero(ink, left + 18, 210)
+    clean = ink.copy()
+    for left in (100, 300, 500):
+        thick_box(ink, left, 200)
+    found = unruled(turned(ink, lean))
+    assert np.count_nonzero(found.ink.ink != turned(clean, lean)) < 0.01 * np.count_nonzero(clean)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (6, 6)
+
+
+def test_a_square_0_is_no_box():
+    ink = paper()
+    for left in (100, 300, 500):
+        thick_box(ink, left, 200)
+        ink[222:231, 300:309] = 255  # a dot in one of them
+    assert np.array_equal(unruled(ink).ink.ink, ink)
+
+
 def test_a_box_whose_lid_has_faded_goes_all_the_same():
     ink = paper()
     zero(ink, 300, 200)
