@@ -9,6 +9,7 @@ from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surround
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import DigitModel
+from docscan.stages.combs import restore_dividers
 from docscan.stages.components import find_components
 from docscan.stages.decode import decode_glyphs
 from docscan.stages.frames import leave_out_frame
@@ -66,4 +67,5 @@ def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     strings = model.strings.read(cut_strips(straight.page.gray, unruled.ink, doubtful.boxes))
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
+    digits, about = restore_dividers(digits, about, settings.layout)
     return Found(straight, glyphs, arrange_numbers(digits, about, settings.layout), about, len(components) == 0)

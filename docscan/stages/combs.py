@@ -4,16 +4,21 @@ A comb's dividers are as high as one cell and stand about as far apart as a digi
 A table's dividers run on over several rows: what stands between those is a number of its own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Rulings
+from docscan.records import Digit, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.grouping import group
 
 _MOST_PAIRS = 4_000_000  # of a digit or a line and an upright: ten times those of a page full of combs
+_AS_WIDE = 0.12  # cells whose widths differ by no more than this share are of one comb
+_BESIDE = 0.15  # of a cell: the middle of a digit is no nearer to its sides,
+_ON_IT = 0.1  # and what is left of a side no further from it
 _END = 0.25  # a line across an upright this near its end, as a share of its length, is the side of its own box
 
 
@@ -50,6 +55,97 @@ def comb_neighbours(boxes: NDArray[np.int32], rulings: Rulings, settings: Layout
     digits = np.flatnonzero(alone)
     links = _side_by_side(cells, digits, settings) + _apart(cells, digits, rulings, settings)
     return _as_wide_as_digits(links, cells.width, heights, settings)
+
+
+def restore_dividers(
+    digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings
+) -> tuple[tuple[Digit, ...], Surroundings]:
+    """Put back the dividers of combs that are too pale to be ink: where one of an even row is missing, it has faded.
+
+    Only in combs that show one or more of their own, and where what is written stands in the cells as they are then,
+    one digit in each. A 1 that stands where a divider has faded was read from what is left of it, and is no digit.
+    """
+    rulings = about.rulings
+    lines, uprights = len(rulings.horizontal), len(rulings.vertical)
+    if not digits or not lines or uprights < 3 or lines * uprights > _MOST_PAIRS:
+        return digits, about
+    boxes = np.array([digit.box for digit in digits], dtype=np.float64)
+    height = float(np.median(boxes[:, 3] - boxes[:, 1]))
+    combs = list(_combs(rulings, settings.max_comb_height * height))
+    widths = np.concatenate([np.zeros(0), *(np.diff(comb[:, 0]) for comb in combs)])
+    widths = widths[(widths > height / 2) & (widths <= settings.max_comb_cell * height)]
+    if not len(widths):
+        return digits, about
+    written = _Written((boxes[:, :2] + boxes[:, 2:]) / 2, np.array([digit.text == "1" for digit in digits]))
+    faded = [gap for comb in combs for gap in _faded(comb, float(np.median(widths)), written)]
+    if not faded:
+        return digits, about
+    restored = np.unique(np.concatenate([gap.dividers for gap in faded]).round(), axis=0).astype(np.float32)
+    thickness = np.full(len(restored), np.median(rulings.vertical_px), np.float32)
+    rulings = replace(
+        rulings,
+        vertical=np.concatenate([rulings.vertical, restored]),
+        vertical_px=np.concatenate([rulings.vertical_px, thickness]),
+    )
+    no_digits = {row for gap in faded for row in gap.ones}
+    left = tuple(digit for row, digit in enumerate(digits) if row not in no_digits)
+    return left, replace(about, rulings=rulings)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Written:
+    """Digits; (N,) each."""
+
+    middles: NDArray[np.float64]
+    """(N, 2): x and y."""
+    is_one: NDArray[np.bool_]
+
+
+class _Gap(NamedTuple):
+    """Where dividers of a comb have faded."""
+
+    dividers: NDArray[np.float64]
+    """(K, 4): as uprights of the rulings."""
+    ones: list[int]
+    """Digits that are no more than what is left of them."""
+
+
+def _combs(rulings: Rulings, highest: float) -> Iterator[NDArray[np.float64]]:
+    """The uprights (N, 4), left to right, that hang from a line, or stand on one on which others do: three at least."""
+    dividers = rulings.vertical[_spans_one_row(rulings, highest)].astype(np.float64)
+    dividers = dividers[np.argsort(dividers[:, 0], kind="stable")]
+    left, _, right, _ = rulings.horizontal.T
+    reach = _END * (dividers[:, 3] - dividers[:, 1])[:, np.newaxis]
+    seen = set()
+    for end in (0, 2):
+        x, y = dividers[:, end : end + 1], dividers[:, end + 1 : end + 2]
+        meets = (np.abs(rulings.level_at(x) - y) <= reach) & (left - reach <= x) & (x <= right + reach)
+        for line in np.flatnonzero(meets.sum(axis=0) >= 3):
+            members = tuple(np.flatnonzero(meets[:, line]).tolist())
+            if members not in seen:
+                seen.add(members)
+                yield dividers[list(members)]
+
+
+def _faded(comb: NDArray[np.float64], cell: float, written: _Written) -> Iterator[_Gap]:
+    """The gaps between the uprights (N, 4) of a comb in which others stood, whose cells are about so wide."""
+    widths = np.diff(comb[:, 0])
+    if not (np.abs(widths - cell) <= _AS_WIDE * cell).any():
+        return
+    for before, after, width in zip(comb[:-1], comb[1:], widths, strict=True):
+        cells = round(width / cell)
+        if cells < 2 or abs(width - cells * cell) > _AS_WIDE * width:
+            continue
+        x, y = written.middles.T
+        inside = (x > before[0]) & (x < after[0]) & (y > max(before[1], after[1])) & (y < min(before[3], after[3]))
+        rows = np.flatnonzero(inside)
+        place = (x[rows] - before[0]) / width * cells
+        off = np.abs(place - np.rint(place))
+        is_divider = written.is_one[rows] & (off < _ON_IT)
+        in_cells = np.floor(place[~is_divider])
+        if (off[~is_divider] >= _BESIDE).all() and len(np.unique(in_cells)) == len(in_cells):
+            parts = np.arange(1, cells)[:, np.newaxis] / cells
+            yield _Gap(before + (after - before) * parts, rows[is_divider].tolist())
 
 
 def _cells_at(middle: NDArray[np.float64], level: NDArray[np.float64], rulings: Rulings) -> _Cells:

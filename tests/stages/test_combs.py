@@ -5,6 +5,7 @@ import pytest
 
 from docscan.records import Box, Digit, Rulings, Surroundings
 from docscan.settings import LayoutSettings
+from docscan.stages.combs import restore_dividers
 from docscan.stages.layout import arrange_numbers
 from docscan.stages.words import leave_out_words
 
@@ -106,3 +107,42 @@ def test_a_flat_digit_does_not_break_its_comb():
 
 def test_a_form_nobody_has_filled_in_has_no_numbers():
     assert texts([], rulings(grid(columns=5))) == []
+
+
+def without(ruled, *uprights):
+    """Rulings of which some uprights, by number, have faded."""
+    keep = [row for row in range(len(ruled.vertical)) if row not in uprights]
+    return replace(ruled, vertical=ruled.vertical[keep], vertical_px=ruled.vertical_px[keep])
+
+
+def texts_of_combs(digits, ruled):
+    digits, about = restore_dividers(tuple(digits), Surroundings(ruled), LayoutSettings())
+    return [number.text for number in arrange_numbers(digits, about, LayoutSettings())]
+
+
+@pytest.mark.parametrize("faded", [(1,), (2,), (1, 2), (3,)])
+def test_dividers_that_have_faded_are_put_back(faded):
+    ruled = without(rulings(grid(columns=5)), *faded)
+    digits = written("90127")
+    assert texts(digits, ruled) != ["90127"]
+    assert texts_of_combs(digits, ruled) == ["90127"]
+
+
+def test_what_is_left_of_a_divider_is_no_1():
+    ruled = without(rulings(grid(columns=4)), 2)
+    digits = written("9012")
+    left_over = Digit("1", 0.9, Box(98, 5, 103, 55))
+    assert texts_of_combs([*digits[:2], left_over, *digits[2:]], ruled) == ["9012"]
+
+
+def test_a_wide_cell_whose_digits_stand_as_they_like_stays_one():
+    ruled = without(rulings(grid(columns=4)), 2)
+    digits = [*written("9"), *written("12", left=55, cell=30, width=16), *written("7", left=150)]
+    _, about = restore_dividers(tuple(digits), Surroundings(ruled), LayoutSettings())
+    assert len(about.rulings.vertical) == 4
+
+
+def test_a_table_whose_columns_are_wide_keeps_its_cells():
+    ruled = without(rulings(grid(columns=5, rows=3)), 2)
+    _, about = restore_dividers(tuple(written("90127")), Surroundings(ruled), LayoutSettings())
+    assert about.rulings is ruled
