@@ -413,7 +413,8 @@ def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple
     middles = [(float(own.mean()) + 0.5) * STEP_PX for own in shown if len(own)]
     if len(middles) < len(text):  # only a wider view has room for it
         middles = [(digit + 0.5) * len(steps) * STEP_PX / len(text) for digit in range(len(text))]
-    inked = np.flatnonzero(strip.pixels.any(axis=(0, 2)))
+    darkness, ink = strip.pixels[:, :, 0], strip.pixels[:, :, 1]  # paper is a little dark as well
+    inked = np.flatnonzero(((ink > 0) | (darkness >= 255 * _STRONG)).any(axis=0))
     if not len(inked):  # read on bare paper: a model may
         inked = np.arange(strip.pixels.shape[1])
     edges = [min(float(inked[0]), middles[0]), max(float(inked[-1]) + 1, middles[-1])]
