@@ -1,88 +1,18 @@
 """InkMask -> Unruled: ruled lines, tables, boxes and combs are found, kept as geometry, and taken out of the ink.
 
-Found on the page reduced by its darkest pixels: straight runs of ink, chained, so that a line may be skewed, bent or
-broken. Taken out at full size, column by column of each line: where the ink is as thick as the line usually is near by,
-it is the line; where it is thicker, a stroke crosses or touches it, and stays.
+Taken out at full size, column by column of each line (lines.py): where the ink is as thick as the line usually is near
+by, it is the line; where it is thicker, a stroke crosses or touches it, and stays.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, Self
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import InkMask, Pieces, Rulings, Unruled
+from docscan.records import InkMask, Rulings, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
-from docscan.stages.components import digit_height, find_pieces, label
-
-_EDGE = 0.14  # of a box's shorter side
-_WHOLE = 0.9  # of an edge: there is a side
-_MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """What the settings' lengths come to on one page."""
-
-    factor: int
-    """Page pixels to a pixel of the reduced page."""
-    unit: float
-    """Height of a digit, page pixels."""
-    settings: RulingSettings
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Lines:
-    """Lines of one direction in straight pieces, a row a piece; pieces of one line follow each other.
-
-    `along` runs with the lines, `across` from one line to the next; both in page pixels.
-    """
-
-    line: NDArray[np.intp]
-    start: NDArray[np.float64]
-    """Along."""
-    end: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    """Across, where along is 0."""
-    slope: NDArray[np.float64]
-    """Across over along."""
-    thickness: NDArray[np.float64]
-    """At most this: measured on the reduced page."""
-
-    def __len__(self) -> int:
-        return len(self.line)
-
-    def where(self, keep: NDArray[np.bool_]) -> Self:
-        return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))
-
-    def first(self) -> NDArray[np.intp]:
-        """The row of every line's first piece."""
-        return np.flatnonzero(np.diff(self.line, prepend=-1))
-
-    def last(self) -> NDArray[np.intp]:
-        return np.flatnonzero(np.diff(self.line, append=-1))
-
-    def ends(self) -> NDArray[np.float64]:
-        """(4, lines): along and across at the start of each line, along and across at its end."""
-        first, last = self.first(), self.last()
-        start, end = self.start[first], self.end[last]
-        before, after = self.offset[first] + self.slope[first] * start, self.offset[last] + self.slope[last] * end
-        return np.stack([start, before, end, after])
-
-    def of_pieces(self, of_lines: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """What is so of the lines (lines,), of every piece: (N,)."""
-        return np.repeat(of_lines, self.last() - self.first() + 1)
-
-    def lengths(self) -> NDArray[np.float64]:
-        """(lines,): along."""
-        return np.asarray(self.end[self.last()] - self.start[self.first()] + 1)
-
-    def thicknesses(self) -> NDArray[np.float64]:
-        """(lines,): the mean of each line's pieces."""
-        pieces = self.last() - self.first() + 1
-        return np.asarray(np.bincount(self.line, self.thickness)[self.line[self.first()]] / pieces)
+from docscan.stages.lines import Lines, Scale, find_lines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,30 +50,14 @@ class _Measured:
 def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettings) -> Unruled:
     """Take ruled lines, grids, boxes and combs out of the ink; digits on, under or across a line keep their strokes.
 
-    Lines are looked for among the pale ink: beside a bold pen a printed line is no ink, or ink in pieces.
-
-    A line is long, straight and thin; or it is the side of a box, held by other lines. A page without lines keeps its
-    ink as it is.
+    A page without lines keeps its ink as it is.
     """
-    whole = ink.with_pale
-    factor = max(1, round(min(ink.ink.shape) / settings.side_px))
-    small = _reduce(whole, factor)
-    pieces = find_pieces(small)
-    scale = _Scale(factor, _digit_height(pieces, factor, ink, size), settings)
-    rows, columns = _find(small, scale), _find(cv2.transpose(small), scale)
-    rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
-    boxes = _thick_boxes(pieces, scale)
-    rows = _united(rows, *_frame(small, rows, scale, upright=False), *_sides(boxes, rows, factor, upright=False))
-    columns = _united(
-        columns,
-        *_frame(cv2.transpose(small), columns, scale, upright=True),
-        *_sides(boxes, columns, factor, upright=True),
-    )
+    rows, columns, scale = find_lines(ink, size, settings)
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     rest = ink.ink.copy()
-    rows, spared_by_rows = _cut(whole, rest, rows, scale, upright=False)
-    columns, spared_by_columns = _cut(whole, rest, columns, scale, upright=True)
+    rows, spared_by_rows = _cut(ink.with_pale, rest, rows, scale, upright=False)
+    columns, spared_by_columns = _cut(ink.with_pale, rest, columns, scale, upright=True)
     if len(spared_by_columns):  # where two rulings cross, each looks like a stroke to the other
         by_row = np.zeros(rest.size, np.bool_)
         by_row[spared_by_rows] = True
@@ -151,306 +65,14 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     return Unruled(InkMask(rest, ink.dpi), Rulings(*_segments(rows), *_segments(columns, upright=True)))
 
 
-def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Every factor x factor pixels become one: ink where any of them is, so that hairlines stay whole."""
-    height, width = (side // factor * factor for side in ink.shape)
-    rows = ink[0:height:factor, :width].copy()
-    for offset in range(1, factor):
-        np.bitwise_or(rows, ink[offset:height:factor, :width], out=rows)
-    last = width - factor + 1
-    small = rows[:, :last].copy()  # every place that a square may begin at: whole rows are quicker than every third
-    for offset in range(1, factor):
-        np.bitwise_or(small, rows[:, offset : last + offset], out=small)
-    return small[:, ::factor].copy()
-
-
-def _digit_height(pieces: Pieces, factor: int, ink: InkMask, size: ComponentSettings) -> float:
-    boxes = factor * pieces.boxes
-    height = digit_height(boxes, factor**2 * pieces.areas, ink, size)
-    # A string whose digits all hang on one line is a single wide piece: its height is that of a digit and its line.
-    return height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max(initial=0)) / 2
-
-
-def _find(small: NDArray[np.uint8], scale: _Scale) -> _Lines:
-    """Whatever on the reduced page is long, straight and thin enough to be a line from left to right."""
-    settings, unit = scale.settings, scale.unit / scale.factor
-    if unit == 0:
-        return _no_lines()
-    thicker = 0
-    if scale.factor == 1:  # a hairline askew leaves short runs only; reducing has thickened it already
-        small, thicker = cv2.dilate(small, np.ones((3, 1), np.uint8)), 2
-    run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
-    runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
-    places = cv2.findNonZero(runs)
-    if places is None:
-        return _no_lines()
-    labels, stats = label(cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)))
-    left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
-    thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
-    thinnest = thickness - 1 + 1 / scale.factor  # the line may but touch the outermost pixels
-    keep = (width >= settings.min_side * unit) & (width >= settings.slenderness * thinnest)
-    keep &= thickness <= settings.max_thickness * unit + 1
-    keep &= height - thicker <= settings.max_slope * width + thickness + 1
-    keep[0] = False  # the paper
-    along, across = places.reshape(-1, 2).T
-    line = labels[across, along].astype(np.intp)
-    pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
-    ours = keep[line]
-    return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)
-
-
-def _frame(small: NDArray[np.uint8], known: _Lines, scale: _Scale, *, upright: bool) -> Iterator[_Lines]:
-    """The lines along the upper and lower edge of a picture that was cut out along them: faint, broken, never long.
-
-    Thin ink along most of the edge, that runs off the picture or on past a digit's length: a picture of one tight
-    string has a 1 there too, from end to end of its digits and no further. Or, of upright lines, which look like a 1,
-    a piece that comes in from the corner. `known` are the lines found so far.
-    """
-    settings, unit = scale.settings, scale.unit / scale.factor
-    depth, length = small.shape
-    zone = max(1, min(round(settings.frame_zone * unit), depth // 3))
-    tall = np.ones((max(3, round(settings.frame_thickness * unit) | 1), 1), np.uint8)
-    middles = known.offset + known.slope * (known.start + known.end) / 2
-    for flip in (False, True):
-        from_edge = scale.factor * depth - middles if flip else middles
-        edge = (small[::-1] if flip else small)[: zone + len(tall)]
-        edge = (edge > cv2.morphologyEx(edge, cv2.MORPH_OPEN, tall, borderValue=0))[: zone + 1]
-        covered = (edge[:-1] | edge[1:]).mean(axis=1)  # a line that leans a little is in one row or in the next
-        if not covered.any() or (from_edge <= zone * scale.factor).any():
-            continue
-        row = int(covered.argmax())
-        pieces = [(0, length - 1)]
-        if covered[row] < settings.frame_share:
-            row = int(covered[: (zone + 1) // 2].argmax())
-            pieces = _from_corners(edge[row : row + 2].any(axis=0), settings.frame_piece) if upright else []
-        for first, last in pieces:
-            sparse = np.flatnonzero(edge[:, first : last + 1].mean(axis=1) < covered[row] / 2)
-            band = slice(sparse[sparse < row].max(initial=-1) + 1, sparse[sparse > row + 1].min(initial=zone + 1))
-            across, along = np.nonzero(edge[band, first : last + 1])
-            across, along = across + band.start, along + first
-            start, end = int(along.min()), int(along.max())
-            if start <= 1 or end >= length - 2 or end - start >= settings.frame_length * unit:
-                cuts = _Cuts(np.array([start], np.int32), np.array([end - start + 1], np.int32), np.ones(1, np.intp))
-                places = (depth - 1 - across if flip else across).astype(np.int32)
-                yield _fit(along.astype(np.int32), places, np.zeros(len(along), np.intp), cuts, scale.factor)
-
-
-class _Box(NamedTuple):
-    """A printed box, reduced pixels."""
-
-    left: int
-    top: int
-    ink: NDArray[np.bool_]
-    """(h, w): its own."""
-
-
-def _thick_boxes(pieces: Pieces, scale: _Scale) -> list[_Box]:
-    """Boxes for one digit whose sides are too short and thick for lines: with something in them, or as large as those.
-
-    A box has ink all along its four edges, where a 0 has none in the corners.
-    """
-    settings, unit = scale.settings, scale.unit / scale.factor
-    sizes = pieces.boxes[:, 2:] - pieces.boxes[:, :2]
-    could_be = (sizes >= settings.min_box * unit).all(axis=1) & (sizes <= settings.max_box * unit).all(axis=1)
-    inside = sizes[:, 1] >= settings.min_in_box * unit
-    if not could_be.any() or np.count_nonzero(could_be) * np.count_nonzero(inside) > _MOST_PAIRS:
-        return []
-    outer, inner = pieces.boxes[could_be, np.newaxis], pieces.boxes[inside]
-    holds = np.any(((outer[..., :2] < inner[:, :2]) & (inner[:, 2:] < outer[..., 2:])).all(axis=2), axis=1)
-    filled = [piece for piece in np.flatnonzero(could_be)[holds].tolist() if _is_box(_box(pieces, piece))]
-    if not filled:
-        return []
-    usual = np.median(sizes[filled], axis=0)
-    alike = (np.abs(sizes - usual) <= settings.box_evenness * usual).all(axis=1)
-    found = [_box(pieces, piece) for piece in np.flatnonzero(could_be & alike).tolist()]
-    return [box for box in found if _is_box(box)]
-
-
-def _box(pieces: Pieces, piece: int) -> _Box:
-    left, top, right, bottom = pieces.boxes[piece].tolist()
-    return _Box(left, top, pieces.labels[top:bottom, left:right] == piece + 1)
-
-
-def _is_box(box: _Box) -> bool:
-    edge = _edge(box)
-    sides = box.ink[:edge].any(axis=0), box.ink[-edge:].any(axis=0), box.ink[:, :edge].any(axis=1)
-    return all(side.mean() >= _WHOLE for side in (*sides, box.ink[:, -edge:].any(axis=1)))
-
-
-def _edge(box: _Box) -> int:
-    """How far from its edges a box's lines are looked for: they may lean a little."""
-    return max(1, round(_EDGE * float(min(box.ink.shape))))
-
-
-def _sides(boxes: list[_Box], known: _Lines, factor: int, *, upright: bool) -> Iterator[_Lines]:
-    """The upper and lower sides of boxes, or those on the left and right, but for what is `known` as a line."""
-    for box in boxes:
-        left, top, ink = (box.top, box.left, box.ink.T) if upright else box
-        edge, (depth, length) = _edge(box), ink.shape
-        cuts = _Cuts(np.array([left], np.int32), np.array([length], np.int32), np.ones(1, np.intp))
-        for first in (0, depth - edge):
-            rows, columns = (places.astype(np.int32) for places in np.nonzero(ink[first : first + edge]))
-            side = _fit(columns + left, rows + top + first, np.zeros(len(rows), np.intp), cuts, factor)
-            middle = (side.start + side.end) / 2
-            off = np.abs(known.offset + known.slope * middle - side.offset - side.slope * middle)
-            if not ((off <= edge * factor) & (known.start <= middle) & (middle <= known.end)).any():
-                yield side
-
-
-def _from_corners(ink: NDArray[np.bool_], share: float) -> list[tuple[int, int]]:
-    """First and last place of the runs of ink (length,) that come in from either end, over `share` of the length."""
-    ends = np.flatnonzero(np.diff(np.concatenate([[0], ink.astype(np.int8), [0]])))
-    runs = [(int(start), int(end) - 1) for start, end in zip(ends[::2], ends[1::2], strict=True)]
-    at_end = [run for run in runs if run[0] <= 1 or run[1] >= len(ink) - 2]
-    return [run for run in at_end if run[1] - run[0] >= share * len(ink)]
-
-
-def _united(*parts: _Lines) -> _Lines:
-    """The lines of all parts, numbered anew."""
-    counts = np.cumsum([0, *(int(part.line.max(initial=-1)) + 1 for part in parts)])
-    columns = {column.name: np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(_Lines)}
-    columns["line"] = np.concatenate([part.line + count for part, count in zip(parts, counts, strict=False)])
-    return _Lines(**columns)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Cuts:
-    """How lines are cut into pieces: (lines,) each, reduced pixels."""
-
-    left: NDArray[np.int32]
-    width: NDArray[np.int32]
-    pieces: NDArray[np.intp]
-
-
-def _no_lines() -> _Lines:
-    empty = np.zeros(0)
-    return _Lines(np.zeros(0, np.intp), empty, empty, empty, empty, empty)
-
-
-def _fit(
-    along: NDArray[np.int32], across: NDArray[np.int32], line: NDArray[np.intp], cuts: _Cuts, factor: int
-) -> _Lines:
-    """Straight pieces through the pixels (N,) of lines, by least squares; reduced pixels in, page pixels out."""
-    before = np.cumsum(cuts.pieces) - cuts.pieces
-    piece = before[line] + (along - cuts.left[line]) * cuts.pieces[line] // cuts.width[line]
-    total = int(cuts.pieces.sum())
-    x, y = (factor * (places + 0.5) - 0.5 for places in (along, across))
-    n, sum_x, sum_y, sum_xx, sum_xy = (np.bincount(piece, sums, total) for sums in (None, x, y, x * x, x * y))
-    n = np.maximum(n, 1)
-    slope = (n * sum_xy - sum_x * sum_y) / np.maximum(n * sum_xx - sum_x**2, 1)
-    of = np.repeat(np.arange(len(cuts.pieces)), cuts.pieces)
-    nth = np.arange(total) - before[of]
-    start, end = (
-        factor * np.asarray(cuts.left[of] + np.ceil(k * cuts.width[of] / cuts.pieces[of]), dtype=np.float64)
-        for k in (nth, nth + 1)
-    )
-    return _Lines(of, start, end - 1, (sum_y - slope * sum_x) / n, slope, n * factor**2 / (end - start))
-
-
-def _rulings_among(rows: _Lines, columns: _Lines, shape: tuple[int, ...], scale: _Scale) -> tuple[_Lines, _Lines]:
-    """The long lines, and the short ones that others hold at their ends; what nothing holds goes until all is held."""
-    if len(rows) * len(columns) > _MOST_PAIRS:
-        return rows.where(_long(rows, scale)), columns.where(_long(columns, scale))
-    columns = columns.where(_slender(columns, scale) | _between(columns, rows, scale))
-    firm_rows, firm_columns = np.ones(len(rows), np.bool_), np.ones(len(columns), np.bool_)
-    while True:
-        keep_rows, next_rows = _held(rows, columns, firm_columns, shape[1], scale)
-        keep_columns, next_columns = _held(columns, rows, firm_rows, shape[0], scale)
-        settled = np.array_equal(firm_rows, next_rows) and np.array_equal(firm_columns, next_columns)
-        if settled and keep_rows.all() and keep_columns.all():
-            return rows, columns
-        rows, firm_rows = rows.where(keep_rows), next_rows[keep_rows]
-        columns, firm_columns = columns.where(keep_columns), next_columns[keep_columns]
-
-
-def _long(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
-    """Which pieces are of lines long enough to need no other."""
-    start, before, end, after = lines.ends()
-    straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
-    long = straight & (end - start + 1 >= scale.settings.min_length * scale.unit)
-    return lines.of_pieces(long)
-
-
-def _slender(lines: _Lines, scale: _Scale) -> NDArray[np.bool_]:
-    """Which pieces are of lines slender enough to be held by any others."""
-    thinnest = lines.thicknesses() - scale.factor + 1  # the line may but touch the outermost pixels
-    return lines.of_pieces(lines.lengths() >= scale.settings.slender * thinnest)
-
-
-def _between(lines: _Lines, others: _Lines, scale: _Scale) -> NDArray[np.bool_]:
-    """Which pieces are of lines with the side of a cell at either end: no stem between two serifs is."""
-    others = others.where(others.of_pieces(others.lengths() >= scale.settings.min_cell * scale.unit))
-    at_start, at_end = _meeting(lines, others, np.ones(len(others), np.bool_), scale)
-    return lines.of_pieces(at_start.meets & at_end.meets)
-
-
-def _held(
-    lines: _Lines, others: _Lines, firm: NDArray[np.bool_], length: int, scale: _Scale
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which pieces to keep, and which of them are of firm lines.
-
-    A firm line is long, or meets another at both ends, of which one may be the page's own end at 0 or `length`. One end
-    in the corner of a firm line is enough to stay: a box whose lid has faded is still a box. An L alone is a 7.
-    """
-    start, before, end, after = lines.ends()
-    straight = np.abs(after - before) <= scale.settings.max_slope * (end - start)
-    gap = float(scale.factor)
-    at_start, at_end = _meeting(lines, others, firm, scale)
-    held = at_start.meets & (at_end.meets | (end >= length - 1 - gap)) | (start <= gap) & at_end.meets
-    firm_ones = _long(lines, scale) | lines.of_pieces(straight & held)
-    return firm_ones | lines.of_pieces(straight & (at_start.in_corner | at_end.in_corner)), firm_ones
-
-
-def _meeting(lines: _Lines, others: _Lines, firm: NDArray[np.bool_], scale: _Scale) -> tuple["_Meets", "_Meets"]:
-    """What the start of every line meets among the others, and what its end; pieces of `firm` lines have corners."""
-    start, before, end, after = lines.ends()
-    past, gap = scale.settings.overshoot * scale.unit, float(scale.factor)
-    return (
-        _meets(start, before, others, firm, _Reach(gap, past)),
-        _meets(end, after, others, firm, _Reach(past, gap)),
-    )
-
-
-class _Reach(NamedTuple):
-    """How far before and after its end, along, a line may meet another; page pixels."""
-
-    before: float
-    after: float
-
-
-class _Meets(NamedTuple):
-    """Ends of lines, (lines,) each."""
-
-    meets: NDArray[np.bool_]
-    """Which meet another line,"""
-    in_corner: NDArray[np.bool_]
-    """and which the end of a firm one."""
-
-
-def _meets(
-    along: NDArray[np.float64], across: NDArray[np.float64], others: _Lines, firm: NDArray[np.bool_], reach: _Reach
-) -> _Meets:
-    """What ends of lines at those places meet."""
-    here, place = across[:, np.newaxis], along[:, np.newaxis]
-    half = others.thickness / 2
-    gap, past = sorted(reach)
-    crossing = others.offset + others.slope * here
-    near = (crossing >= place - reach.before - half) & (crossing <= place + reach.after + half)
-    near &= (here >= others.start - gap - half) & (here <= others.end + gap + half)
-    first, last = others.first(), others.last()
-    corner = (near & firm & (here <= others.start + past))[:, first].any(axis=1)
-    corner |= (near & firm & (here >= others.end - past))[:, last].any(axis=1)
-    return _Meets(np.asarray(near.any(axis=1)), np.asarray(corner))
-
-
-def _segments(lines: _Lines, *, upright: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _segments(lines: Lines, *, upright: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     ends = lines.ends()[[1, 0, 3, 2] if upright else [0, 1, 2, 3]]
     return ends.T.astype(np.float32), lines.thicknesses().astype(np.float32)
 
 
 def _cut(
-    ink: NDArray[np.uint8], rest: NDArray[np.uint8], lines: _Lines, scale: _Scale, *, upright: bool
-) -> tuple[_Lines, NDArray[np.intp]]:
+    ink: NDArray[np.uint8], rest: NDArray[np.uint8], lines: Lines, scale: Scale, *, upright: bool
+) -> tuple[Lines, NDArray[np.intp]]:
     """Take the lines out of `rest`: the lines that were, with their true thickness, and the flat places spared."""
     reach = np.ceil(lines.thickness).astype(np.intp) + scale.factor // 2 + 2
     # Pieces of like size are worked on together: one call to numpy for hundreds of box sides.
@@ -467,7 +89,7 @@ def _cut(
     return replace(lines, thickness=thickness), np.concatenate(spared)
 
 
-def _lay_level(ink: NDArray[np.uint8], lines: _Lines, reach: int, *, upright: bool) -> _Strips:
+def _lay_level(ink: NDArray[np.uint8], lines: Lines, reach: int, *, upright: bool) -> _Strips:
     """The ink within `reach` of the lines, and a little beyond their ends."""
     depth, length = ink.shape[::-1] if upright else ink.shape
     step, stride = (1, ink.shape[1]) if upright else (ink.shape[1], 1)
@@ -488,7 +110,7 @@ def _lay_level(ink: NDArray[np.uint8], lines: _Lines, reach: int, *, upright: bo
     return _Strips(strip, inside, places, step)
 
 
-def _measure(ink: NDArray[np.uint8], thickest: NDArray[np.float64], scale: _Scale) -> _Measured:
+def _measure(ink: NDArray[np.uint8], thickest: NDArray[np.float64], scale: Scale) -> _Measured:
     """Tell lines' own ink from the strokes across them in strips (rows, pieces, columns); none is over `thickest`."""
     settings = scale.settings
     from_middle = np.abs(np.arange(len(ink)) - len(ink) // 2)[:, np.newaxis]
@@ -534,7 +156,7 @@ def _upright_runs(ink: NDArray[np.uint8], on_line: NDArray[np.bool_]) -> tuple[N
 
 
 def _bridged(
-    strokes: NDArray[np.bool_], height: NDArray[np.uint16], usual: NDArray[np.float64], scale: _Scale
+    strokes: NDArray[np.bool_], height: NDArray[np.uint16], usual: NDArray[np.float64], scale: Scale
 ) -> NDArray[np.bool_]:
     """Columns (pieces, columns) of strokes, with those between two of them where the ink is a little too thick.
 
