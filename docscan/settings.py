@@ -117,6 +117,10 @@ class RulingSettings:
     """an upright less slender than this is one between two lines, as a comb's dividers are,"""
     min_cell: float = 1.5
     """that are at least this long: it may be the stem of a bold letter."""
+    max_faded: float = 4.0
+    """A table's line that has faded goes on after no more than this, or up to the next line across it,"""
+    min_faded: float = 0.15
+    """if on this share of the way there is ink."""
     min_box: float = 1.0
     """A box for one digit whose sides are too thick for lines is no smaller than this, either way,"""
     max_box: float = 2.5

@@ -4,9 +4,10 @@ Found on the page reduced by its darkest pixels: straight runs of ink, chained, 
 broken. A line is long, straight and thin; or it is the side of a box, held by other lines.
 """
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import NamedTuple, Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -17,6 +18,8 @@ from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.components import digit_height, find_pieces, label
 
 _EDGE = 0.14  # of a box's shorter side
+_STRAY = 0.005  # of the distance: as far as the end of a line may be off its way
+_FREE_PX = 4  # on the reduced page, from the middle of a line: there is paper
 _WHOLE = 0.9  # of an edge: there is a side
 _MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
 
@@ -106,7 +109,9 @@ def find_lines(ink: InkMask, size: ComponentSettings, settings: RulingSettings) 
     turned = cv2.transpose(small)
     pieces = find_pieces(small)
     scale = Scale(factor, _digit_height(pieces, factor, ink, size), settings)
-    rows, columns = _rulings_among(_find(small, scale), _find(turned, scale), ink.ink.shape, scale)
+    rows, columns = _find(small, scale), _find(turned, scale)
+    rows, columns = _mended(small, rows, columns, scale), _mended(turned, columns, rows, scale)
+    rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
     boxes = _thick_boxes(pieces, scale)
     rows = _united(rows, *_frame(small, rows, scale, upright=False), *_sides(boxes, rows, factor, upright=False))
     columns = _united(
@@ -309,6 +314,116 @@ def _fit(
         for k in (nth, nth + 1)
     )
     return Lines(of, start, end - 1, (sum_y - slope * sum_x) / n, slope, n * factor**2 / (end - start))
+
+
+class _Span(NamedTuple):
+    """A straight stretch of a line, page pixels."""
+
+    start: float
+    before: float
+    """Across, at the start."""
+    end: float
+    after: float
+    """Across, at the end."""
+
+    def across(self, along: Any) -> Any:
+        """Where it is, drawn on to there; or to each of an array of places."""
+        return self.before + (self.after - self.before) * (along - self.start) / max(self.end - self.start, 1.0)
+
+
+def _mended(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale) -> Lines:
+    """The lines of a table, each in one where it has faded in places, and up to the last line of the other direction.
+
+    Only as far as long lines of the other direction reach: elsewhere what stands in line with a ruling is a 1.
+    """
+    others = others.where(_long(others, scale))
+    if not len(lines) or not len(others) or len(lines) * max(len(lines), len(others)) > _MOST_PAIRS:
+        return lines
+    spans = [_Span(*span) for span in lines.ends().T.tolist()]
+    ruling = np.arange(len(spans))
+    gaps: list[tuple[int, _Span]] = []
+    for line in np.flatnonzero(_long(lines, scale)[lines.first()]).tolist():
+        if ruling[line] != line:
+            continue
+        crossings = _crossings(spans[line], others, scale)
+        parts = _in_line_with(line, spans, crossings, scale)
+        ruling[parts] = line
+        ends = [spans[part] for part in parts]
+        ends += _ends_of_table(small, _Span(*ends[0][:2], *ends[-1][2:]), crossings, scale)
+        ends.sort(key=lambda span: span.start)
+        gaps += [(line, _Span(*one[2:], *other[:2])) for one, other in itertools.pairwise(ends)]
+    return _filled(lines, ruling, [(line, gap) for line, gap in gaps if gap.end - gap.start >= 2])
+
+
+def _crossings(line: _Span, others: Lines, scale: Scale) -> list[float]:
+    """Where along a line the others cross it, in order, were it to go on at either end."""
+    middle, reach = (line.before + line.after) / 2, scale.unit / 2
+    crossing = (others.start - reach <= middle) & (middle <= others.end + reach)
+    return sorted((others.offset + others.slope * middle)[crossing].tolist())
+
+
+def _in_line_with(line: int, spans: list[_Span], crossings: list[float], scale: Scale) -> list[int]:
+    """The line and those that it goes on as, in order, between the first and the last line across it."""
+    if not crossings:
+        return [line]
+    whole, (start, before, end, after) = spans[line], np.array(spans).T
+    off = np.maximum(np.abs(whole.across(start) - before), np.abs(whole.across(end) - after))
+    far = np.maximum(whole.start - end, start - whole.end)
+    within = (start >= crossings[0] - scale.unit / 2) & (end <= crossings[-1] + scale.unit / 2)
+    in_line = within & (far > 0) & (off <= scale.factor + 1 + _STRAY * far)
+    in_line[line] = True
+    order = [part for part in np.argsort(start, kind="stable").tolist() if in_line[part]]
+    breaks = [
+        place
+        for place, (one, other) in enumerate(itertools.pairwise(order), start=1)
+        if not 0 < start[other] - end[one] <= scale.settings.max_faded * scale.unit
+    ]
+    own = order.index(line)
+    first = max((place for place in breaks if place <= own), default=0)
+    return order[first : min((place for place in breaks if place > own), default=len(order))]
+
+
+def _ends_of_table(small: NDArray[np.uint8], line: _Span, crossings: list[float], scale: Scale) -> Iterator[_Span]:
+    """Where a line that has faded short of the lines across it meets them, cell by cell: dots before and after it."""
+    settings, unit = scale.settings, scale.unit
+    before, after = [c for c in crossings[::-1] if c < line.start], [c for c in crossings if c > line.end]
+    for end, cells in ((line.start, before), (line.end, after)):
+        for crossing in cells:
+            if not abs(crossing - end) <= settings.max_faded * unit:
+                break
+            if abs(crossing - end) > unit / 2:
+                if _ink_along(small, line, (end, crossing), scale) < settings.min_faded:
+                    break
+                yield _Span(crossing, line.across(crossing), crossing, line.across(crossing))
+            end = crossing  # noqa: PLW2901
+
+
+def _ink_along(small: NDArray[np.uint8], line: _Span, ends: tuple[float, float], scale: Scale) -> float:
+    """The share of a line's way between two places on which there is ink, with paper on either side of it."""
+    along = np.arange(min(ends), max(ends), scale.factor)
+    columns = np.clip(along / scale.factor, 0, small.shape[1] - 1).astype(np.intp)
+    rows = np.rint(line.across(along) / scale.factor).astype(np.intp)
+    near = [small[np.clip(rows + off, 0, len(small) - 1), columns] > 0 for off in range(-_FREE_PX, _FREE_PX + 1)]
+    return float(np.mean(np.any(near[_FREE_PX - 1 : _FREE_PX + 2], axis=0) & ~near[0] & ~near[-1]))
+
+
+def _filled(lines: Lines, ruling: NDArray[np.intp], gaps: list[tuple[int, _Span]]) -> Lines:
+    """The pieces of lines by the ruling that each line belongs to, and more pieces for the gaps in rulings."""
+    if not gaps:
+        return lines
+    of, (start, before, end, after) = np.array([line for line, _ in gaps]), np.array([gap for _, gap in gaps]).T
+    slope = (after - before) / (end - start)
+    thickness = lines.thicknesses()[of]
+    added = Lines(of, start + 1, end - 1, before - slope * start, slope, thickness)
+    pieces = replace(lines, line=np.repeat(ruling, lines.last() - lines.first() + 1))
+    columns = {
+        column.name: np.concatenate([getattr(part, column.name) for part in (pieces, added)])
+        for column in fields(Lines)
+    }
+    order = np.lexsort((columns["start"], columns["line"]))
+    columns = {name: column[order] for name, column in columns.items()}
+    columns["line"] = np.unique(columns["line"], return_inverse=True)[1]
+    return Lines(**columns)
 
 
 def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: Scale) -> tuple[Lines, Lines]:

@@ -432,3 +432,48 @@ def test_a_ruling_says_how_high_it_is_anywhere():
     level = np.array([[0, 100, 500, 110], [50, 20, 50, 20]], np.float32)  # the second is a point
     rulings = Rulings(level, np.ones(2, np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
     assert rulings.level_at(np.array([[0.0], [250.0], [1000.0]])).tolist() == [[100, 20], [105, 20], [120, 20]]
+
+
+def faded_table(ink, gaps):
+    """Four rows of cells; the middle upright is paper in `gaps`."""
+    ruled = np.zeros_like(ink)
+    for column in (100, 300, 500):
+        down(ruled, column, 99, 421)
+    for top, bottom in gaps:
+        ruled[top:bottom, 298:303] = 0
+    for row in (100, 180, 260, 340, 420):
+        across(ruled, row, 99, 501)
+    ink |= ruled
+
+
+@pytest.mark.parametrize(
+    "gaps", [[(275, 310), (350, 375), (395, 410)], [(110, 125), (145, 170), (210, 245)]], ids=["below", "above"]
+)
+def test_a_line_of_a_table_goes_whole_where_it_has_faded(gaps):
+    ink = paper(height=600)
+    zero(ink, 200, 280)
+    one(ink, 330, 280)
+    clean = ink.copy()
+    faded_table(ink, gaps)
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert found.rulings.vertical[:, [1, 3]].round().tolist() == [pytest.approx([99, 421], abs=2)] * 3
+
+
+def test_what_stands_in_line_with_a_line_beyond_its_table_is_a_1():
+    ink = paper(height=700)
+    one(ink, 298, 480, height=60)
+    clean = ink.copy()
+    faded_table(ink, [])
+    assert np.array_equal(unruled(ink).ink.ink, clean)
+
+
+def test_a_line_that_ends_within_a_table_leaves_the_digits_below_it_alone():
+    ink = paper(height=600)
+    for left in (230, 290, 350):
+        zero(ink, left, 360)
+    clean = ink.copy()
+    faded_table(ink, [(342, 419)])
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean)
+    assert sorted(found.rulings.vertical[:, 3].round().tolist())[0] < 350
