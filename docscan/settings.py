@@ -262,6 +262,11 @@ class LayoutSettings:
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2
     """no wider than this many times their height: two digits that touch are,"""
+    of_numbers: float = 0.55
+    """A page with so many sure digits that no letter looks like for each piece not read has no text: a form has 0.3 to
+    0.5, print 0.1 at most;"""
+    least_of_numbers: int = 20
+    """if there are so many."""
     max_small_print: float = 0.6
     """Pieces lower than this share of the page's sure digits that hold ink not read are a form's own words,"""
     sure_digit: float = 0.95

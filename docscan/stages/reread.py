@@ -19,7 +19,7 @@ from docscan.stages.chains import next_digits
 from docscan.stages.grouping import group
 from docscan.stages.loose import loose_strokes, lost_to_rulings
 from docscan.stages.strings import StringReading
-from docscan.stages.words import is_small_print
+from docscan.stages.words import is_of_numbers, is_small_print
 
 _SURE = 1 - 1e-6  # no two readers that agree are surer
 
@@ -51,6 +51,8 @@ def find_doubtful(
 ) -> Doubtful:
     """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words.
 
+    On a page of numbers alone, what looks like a word is read too: digits that touch may.
+
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
     own = _boxes(readings)
@@ -72,13 +74,14 @@ def find_doubtful(
         sure = np.ones(len(boxes))
         sure[: len(own)] = [reading.confidence for reading in readings]
         is_small = is_small_print(boxes, readings, layout)
+        of_numbers = is_of_numbers(readings, about, layout)
         chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
         order = order[np.argsort(chains[order], kind="stable")]
         chosen = [
             part
             for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
             if (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
-            and not _is_word(is_unread[part], is_letter[part], settings)
+            and (of_numbers or not _is_word(is_unread[part], is_letter[part], settings))
             and not (is_unread[part].any() and is_small[part].all())
         ]
         ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]

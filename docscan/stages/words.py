@@ -42,8 +42,11 @@ class Untexted(NamedTuple):
 def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> Untexted:
     """The readings of a page's glyphs, and what stands about them, but for its texts: words in a row, a space apart.
 
-    Most of what stands in a text was not read as a digit. A number written beside a label is none of its words.
+    Most of what stands in a text was not read as a digit. A number written beside a label is none of its words. A page
+    of numbers has no texts: digits that touch are as many letters there.
     """
+    if is_of_numbers(readings, about, settings):
+        return Untexted(readings, about)
     own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
     low_letters = np.flatnonzero(_is_low_letter(about.low, readings, settings))
     boxes = np.concatenate([own, about.runs, about.low.boxes[low_letters]])
@@ -94,6 +97,14 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     return tuple(
         replace(reading, beside_unread=row in beside_unread) for row, reading in enumerate(readings) if keep[row]
     )
+
+
+def is_of_numbers(readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> bool:
+    """True where next to nothing but numbers stands on a page, of what was read on it and what was not."""
+    plain = [one for one in readings if one.text in _PLAIN and one.confidence >= settings.sure_digit]
+    low = int(np.count_nonzero(_is_low_letter(about.low, readings, settings)))
+    unread = sum(not one.text for one in readings) + len(about.runs) + len(about.text) + low
+    return len(plain) >= max(settings.least_of_numbers, settings.of_numbers * unread)
 
 
 def is_small_print(

@@ -67,6 +67,11 @@ def test_a_word_is_not_read_as_a_string(word):
     assert len(doubtful(row(word)).boxes) == 0
 
 
+def test_a_word_on_a_page_of_numbers_is_read_as_a_string():
+    numbers = tuple(Digit("7", 0.999, Box(24 * place, 100, 24 * place + 20, 130)) for place in range(24))
+    assert doubtful(row("????") + numbers).boxes.tolist() == [[0, 10, 92, 40]]
+
+
 def test_small_print_beside_writing_is_not_read_as_a_string():
     writing = tuple(Digit("7", 0.999, Box(24 * place, 100, 24 * place + 20, 160)) for place in range(4))
     assert len(doubtful(row("5?", confidence=0.999)).boxes) == 1

@@ -71,6 +71,14 @@ def test_a_line_of_letters_that_look_like_digits_goes_on_a_text():
     assert text_of(kept(*signs(text), *on_line(signs(numbers, height=60, advance=40), 1, leading=90))) != ""
 
 
+@pytest.mark.parametrize(("lines", "left"), [(1, ""), (8, "42")])
+def test_a_row_of_digits_that_touch_is_no_text_on_a_page_of_numbers(lines, left):
+    touching = signs("..4..2.")
+    others = [replace(one, confidence=0.99) for line in range(1, lines + 1) for one in on_line(signs("2347"), 2 * line)]
+    rest = leave_out_texts((*touching, *others), surroundings(), LayoutSettings())
+    assert text_of(rest.readings) == left + "2347" * lines
+
+
 def test_flat_digits_are_no_low_letters_of_their_own_number():
     flat = [replace(digit, box=digit.box._replace(top=16)) for digit in signs("50")]
     digits = [*flat, *signs("37", left=56)]
