@@ -257,7 +257,9 @@ class LayoutSettings:
     min_plain: int = 2
     """So many sure digits in a row, one of them such as no letter looks like, are a number even in a text,"""
     min_sure: float = 0.6
-    """if they are this share of what stands in that row."""
+    """if they are this share of what stands in that row;"""
+    min_certain: int = 3
+    """and so many even where they look printed, if all of the row are sure."""
     min_letters: int = 3
     """A text has so many letters at least,"""
     max_letter_width: float = 1.2

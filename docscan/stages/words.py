@@ -223,7 +223,8 @@ def _set_off(
     """Which boxes (N, 4) of texts (N,) are of numbers written beside a label: digits with wide spaces about them.
 
     Those as high as the text's letters and on their line are printed with them, unless no space of a text is as wide.
-    Plain digits in a row that are not printed are a number wherever they stand: no word is made of such letters.
+    Plain digits in a row that are not printed are a number wherever they stand, and so are three sure ones that may be:
+    no word is made of such letters.
     """
     is_digit = read.is_digit
     letters = Reach(settings.max_gap, settings.max_letter_ratio, settings.min_overlap)
@@ -247,7 +248,8 @@ def _set_off(
     printed = _is_printed(boxes, is_digit & (may_be | is_plain)[words], texts, settings)
     is_written = 2 * np.bincount(words, weights=printed) < digits
     is_far_off = may_be & (nearest >= settings.min_far_off * usual)
-    return np.asarray((((may_be | is_plain) & is_written) | is_far_off)[words])
+    is_certain = (sure == members) & (members >= settings.min_certain) & (plain > 0)
+    return np.asarray((((may_be | is_plain) & is_written) | is_far_off | is_certain)[words])
 
 
 def _outer_boxes(boxes: NDArray[np.int32], words: NDArray[np.intp]) -> NDArray[np.int32]:

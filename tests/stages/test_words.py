@@ -97,15 +97,24 @@ def test_a_low_digit_much_nearer_to_its_number_than_to_the_label_is_none_of_the_
 
 @pytest.mark.parametrize(
     ("text", "confidence", "lower", "left"),
-    [("42", 0.99, 6, "42"), ("42", 0.8, 6, ""), ("15", 0.99, 6, ""), ("7", 0.99, 6, ""), ("42", 0.99, 0, "")],
-    ids=["plain", "not sure", "like letters", "one alone", "printed"],
+    [
+        ("42", 0.99, 6, "42"),
+        ("42", 0.8, 6, ""),
+        ("15", 0.99, 6, ""),
+        ("7", 0.99, 6, ""),
+        ("42", 0.99, 0, ""),
+        ("842", 0.99, 0, "842"),
+        ("842", 0.9, 0, ""),
+        ("606", 0.99, 0, ""),
+    ],
+    ids=["plain", "not sure", "like letters", "one alone", "printed", "three", "three not sure", "three like letters"],
 )
 def test_plain_digits_that_are_not_printed_are_a_number_wherever_they_stand(text, confidence, lower, left):
     digits = [
         replace(one, confidence=confidence, box=one.box._replace(top=lower, bottom=40 + lower))
         for one in signs(text, left=193)
     ]
-    assert text_of(kept(*signs("......"), *digits, *signs(".....", left=276))) == left
+    assert text_of(kept(*signs("......"), *digits, *signs(".....", left=220 + 28 * len(text)))) == left
 
 
 @pytest.mark.parametrize(("sure", "left"), [("10110", "84273"), ("10010", "")], ids=["most", "not most"])
