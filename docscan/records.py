@@ -246,9 +246,9 @@ class Alternative(NamedTuple):
 class Looks(NamedTuple):
     """Who looked at the digits of a string, and how sure each of them was of the whole of it."""
 
-    believed: Literal["alone", "both", "string", "against"] = "alone"
-    """Who has it as it is read: each digit by itself, `alone`; so and the reader of strings, `both`; that reader alone,
-    `string`; or the digits by themselves `against` what that reader says."""
+    believed: Literal["alone", "confirmed", "both", "string", "against"] = "alone"
+    """Who has it as it is read: each digit by itself, `alone`; so and the reader of strings, `both`, or `confirmed` if
+    they were not in doubt; that reader alone, `string`; or the digits by themselves `against` what that reader says."""
     alone: float = 0.0
     """0..1: how sure the digits were together, each read by itself; 0 where nobody looked twice."""
     string: float = 0.0

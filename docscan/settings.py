@@ -383,6 +383,10 @@ class StringSettings:
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
     reread_below: float = 0.95
     """Digits less sure together than this are read again as a string,"""
+    crowded: float = 0.2
+    """and where more than this share of a page's numbers are, all of them: strokes touch there,"""
+    least_crowded: int = 5
+    """but no fewer;"""
     min_loose: float = 0.25
     """and so are those with a piece of low ink at least this long beside them that may be a stroke of theirs:"""
     loose_reach: float = 0.35

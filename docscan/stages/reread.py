@@ -5,6 +5,7 @@ that are no digit, or are one by a narrow margin: such a chain is read again by 
 answers are weighed against each other.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ class Doubtful:
     """(N,): ... and those of them that are higher than wide, as letters are."""
     is_loose: NDArray[np.bool_]
     """(N,): a stroke of theirs may lie beside them."""
+    is_sure: NDArray[np.bool_]
+    """(N,): in doubt because so much of the page is, and for no reason of their own."""
     trust: float = 1.0
     """0..1: how far digits that were read alone are believed."""
 
@@ -51,7 +54,8 @@ def find_doubtful(
 ) -> Doubtful:
     """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words.
 
-    On a page of numbers alone, what looks like a word is read too: digits that touch may.
+    On a page of numbers alone, what looks like a word is read too: digits that touch may. And where many chains are in
+    doubt, all are read: digits that touch may look like one.
 
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
@@ -69,7 +73,7 @@ def find_doubtful(
         inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= outside
         is_unread |= outside
         chosen = [order[own_string[order]] for own_string in inside]
-        outer = lone
+        is_sure, outer = np.zeros(len(chosen), np.bool_), lone
     else:
         sure = np.ones(len(boxes))
         sure[: len(own)] = [reading.confidence for reading in readings]
@@ -77,13 +81,19 @@ def find_doubtful(
         of_numbers = is_of_numbers(readings, about, layout)
         chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
         order = order[np.argsort(chains[order], kind="stable")]
-        chosen = [
-            part
-            for part in np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
-            if (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
-            and (of_numbers or not _is_word(is_unread[part], is_letter[part], settings))
-            and not (is_unread[part].any() and is_small[part].all())
-        ]
+        parts = np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
+        in_doubt = np.array(
+            [
+                (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
+                and (of_numbers or not _is_word(is_unread[part], is_letter[part], settings))
+                and not (is_unread[part].any() and is_small[part].all())
+                for part in parts
+            ],
+            dtype=np.bool_,
+        )
+        again = in_doubt | _crowded(in_doubt, [is_unread[part] for part in parts], settings)
+        chosen = list(itertools.compress(parts, again))
+        is_sure = ~in_doubt[again]
         ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
         outer = np.array(ends, dtype=np.int32).reshape(-1, 4)
     return Doubtful(
@@ -92,8 +102,19 @@ def find_doubtful(
         np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
         np.array([is_loose[part].any() for part in chosen], dtype=np.bool_),
+        is_sure,
         settings.lone_trust if len(lone) else 1.0,
     )
+
+
+def _crowded(
+    in_doubt: NDArray[np.bool_], is_unread: Sequence[NDArray[np.bool_]], settings: StringSettings
+) -> NDArray[np.bool_]:
+    """Which chains (N,) are digits alone, on a page of which many are in doubt; none elsewhere."""
+    doubts, numbers = np.count_nonzero(in_doubt), sum(not unread.all() for unread in is_unread)
+    if doubts < settings.least_crowded or doubts <= settings.crowded * numbers:
+        return np.zeros(len(in_doubt), np.bool_)
+    return np.array([not unread.any() for unread in is_unread], dtype=np.bool_)
 
 
 def _is_word(is_unread: NDArray[np.bool_], is_letter: NDArray[np.bool_], settings: StringSettings) -> bool:
@@ -124,8 +145,8 @@ def settle(
     """
     settled: dict[int, Digit] = {}
     believed: list[_Believed] = []
-    columns = doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, doubtful.is_loose, strings
-    for box, members, unread, letters, is_loose, string in zip(*columns, strict=True):
+    columns = (doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, doubtful.is_loose, doubtful.is_sure)
+    for box, members, unread, letters, is_loose, is_sure, string in zip(*columns, strings, strict=True):
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
@@ -141,6 +162,10 @@ def settle(
         if not string.text or (string.text != text and string.probability < least):
             continue
         if string.text == text and not unread:
+            if is_sure:
+                looks = Looks("confirmed", alone, string.probability)
+                settled |= {member: replace(readings[member], looks=looks) for member in digits}
+                continue
             sure = _together(alone, string.probability) ** (1 / len(digits))
             looks = Looks("both", alone, string.probability)
             settled |= {member: replace(readings[member], confidence=sure, looks=looks) for member in digits}

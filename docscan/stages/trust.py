@@ -29,7 +29,7 @@ _LEAST_LAYOUT = math.log(0.01)
 _USUAL_GAP = 0.2  # between digits, of their height
 _LEVEL = 0.3  # of the height: what is on one line shares as much
 _MOST_PAIRS = 4_000_000  # of a number and a piece of ink
-_WHO = ("alone", "both", "string", "against")
+_WHO = ("alone", "confirmed", "both", "string", "against")
 
 Column = NDArray[np.float64]
 
@@ -49,6 +49,10 @@ class Evidence:
     """The logarithm of the chance that its gaps and marks are right, as the layout has it."""
     crowd: Column
     """For digits read alone, the share of the page's numbers that were read again: here strokes touch or break."""
+    confirmed: Column
+    """1 where they were read again for that reason only, and both readers agree ..."""
+    confirmed_string: Column
+    """how sure the reader of strings was."""
     both: Column
     """1 where some of its digits were read again, and both readers agree ..."""
     both_alone: Column
@@ -180,16 +184,19 @@ def find_evidence(
         np.clip(_sure(chances), -_SUREST_TWICE, _SUREST_TWICE)
         for chances in ([look.alone for look in looks], [look.string for look in looks])
     )
+    sole = is_by["alone"] + is_by["confirmed"]
     digits = [digit.confidence for number in numbers for digit in number.digits]
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
     least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about)
     free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
     return Evidence(
-        alone=_sure(number.confidence for number in numbers) * is_by["alone"],
-        least=_sure(min(digit.confidence for digit in number.digits) for number in numbers) * is_by["alone"],
+        alone=_sure(number.confidence for number in numbers) * sole,
+        least=_sure(min(digit.confidence for digit in number.digits) for number in numbers) * sole,
         layout=np.array([_layout_chance(number) for number in numbers], dtype=np.float64),
-        crowd=is_by["alone"] * _mean(1 - is_by["alone"]),
+        crowd=is_by["alone"] * _mean(1 - sole),
+        confirmed=is_by["confirmed"],
+        confirmed_string=is_by["confirmed"] * string,
         both=is_by["both"],
         both_alone=is_by["both"] * alone,
         both_string=is_by["both"] * string,
@@ -219,8 +226,8 @@ def _sure(chances: Iterable[float]) -> Column:
 
 
 def _looks(number: Number) -> Looks:
-    """How the number was looked at; of one of which some digits were read again, how those were."""
-    return next((digit.looks for digit in number.digits if digit.looks.believed != "alone"), Looks())
+    """How the number was looked at; where its digits were looked at in several ways, as the least sure of them."""
+    return max((digit.looks for digit in number.digits), key=lambda looks: _WHO.index(looks.believed))
 
 
 def _mean(of_each: NDArray[np.float64] | NDArray[np.bool_]) -> float:

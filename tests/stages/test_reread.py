@@ -52,6 +52,32 @@ def test_a_chain_of_doubtful_digits_is_read_again_as_one():
     assert [members.tolist() for members in found.members] == [[0, 1, 2]]
 
 
+def lines_of(confidences):
+    """A number of two digits on each line, its digits as sure as named."""
+    return tuple(
+        Digit(text, confidence, Box(24 * place, 100 * line, 24 * place + 20, 100 * line + 30))
+        for line, confidence in enumerate(confidences)
+        for place, text in enumerate("21")
+    )
+
+
+@pytest.mark.parametrize(("doubts", "sure", "again"), [(4, 4, 4), (5, 5, 10), (5, 40, 5)])
+def test_where_many_numbers_are_in_doubt_all_are_read_again(doubts, sure, again):
+    found = doubtful(lines_of([0.9] * doubts + [0.999] * sure))
+    assert (len(found.boxes), np.count_nonzero(found.is_sure)) == (again, again - doubts)
+
+
+@pytest.mark.parametrize(("text", "believed", "confidence"), [("21", "confirmed", 0.999), ("211", "string", 0.965)])
+def test_sure_digits_on_a_crowded_page_are_confirmed_or_not(text, believed, confidence):
+    readings = lines_of([0.9] * 5 + [0.999])
+    found = doubtful(readings)
+    strings = [string("21", 0.9)] * 5 + [string(text, 0.98)]
+    left = settle(readings, found, strings, BARE, StringSettings()).readings
+    [last] = {digit.looks.believed for digit in left if digit.box.top == 500}
+    assert last == believed
+    assert min(digit.confidence for digit in left if digit.box.top == 500) == pytest.approx(confidence, abs=0.001)
+
+
 def test_ink_that_was_not_read_puts_its_chain_in_doubt():
     assert doubtful(row("1?3", width=30)).unread.tolist() == [1]
 

@@ -99,6 +99,21 @@ def test_who_looked_twice_is_told_from_who_looked_once():
     assert np.flatnonzero(found.least).tolist() == [0]
 
 
+def test_who_was_confirmed_is_as_sure_as_alone_and_stands_in_no_crowd():
+    looks = [Looks(), Looks("confirmed", 0.99, 0.8), Looks("both", 0.9, 0.8)]
+    found = evidence(*(a_number("5", 300 * place, looks=one) for place, one in enumerate(looks)))
+    assert found.alone.tolist() == pytest.approx([np.log(99), np.log(99), 0])
+    assert found.confirmed.tolist() == [0, 1, 0]
+    assert found.confirmed_string.tolist() == pytest.approx([0, np.log(4), 0])
+    assert found.crowd.tolist() == pytest.approx([1 / 3, 0, 0])
+
+
+def test_a_number_looked_at_in_two_ways_counts_as_the_less_sure_one():
+    confirmed, doubted = (a_number("5", 300, looks=Looks(who, 0.9, 0.8)) for who in ("confirmed", "both"))
+    [found] = evidence(replace(confirmed, digits=confirmed.digits + doubted.digits)).both.tolist()
+    assert found == 1
+
+
 def test_a_number_near_another_may_have_been_cut_from_it():
     near = evidence(a_number("12"), a_number("3", 80), a_number("4", 400))
     assert near.free.tolist() == pytest.approx([0.125, 0.125, 0])  # 35 px apart, where 40 are a digit's height
