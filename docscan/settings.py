@@ -383,7 +383,7 @@ class StringSettings:
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
     reread_below: float = 0.95
     """Digits less sure together than this are read again as a string,"""
-    crowded: float = 0.2
+    crowded: float = 0.08
     """and where more than this share of a page's numbers are, all of them: strokes touch there,"""
     least_crowded: int = 5
     """but no fewer;"""
