@@ -39,7 +39,7 @@ NAMES = tuple(column.name for column in fields(Evidence))
 RIDGE = 3.0  # on standardised columns: what is rarely seen counts little
 FOLDS = 8
 STEPS = 50  # of Newton's; ten are enough
-CERTAINTY = 0.8  # that the share of wrong numbers is within what is allowed
+CERTAINTY = 0.95  # that the share of wrong numbers is within what is allowed
 DECIMALS = 4
 
 
