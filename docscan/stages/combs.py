@@ -80,7 +80,7 @@ def restore_dividers(
     faded = [gap for comb in combs for gap in _faded(comb, float(np.median(widths)), written)]
     if not faded:
         return digits, about
-    restored = np.unique(np.concatenate([gap.dividers for gap in faded]).round(), axis=0).astype(np.float32)
+    restored = _new(np.concatenate([gap.dividers for gap in faded]), rulings.vertical, float(np.median(widths)))
     thickness = np.full(len(restored), np.median(rulings.vertical_px), np.float32)
     rulings = replace(
         rulings,
@@ -90,6 +90,17 @@ def restore_dividers(
     no_digits = {row for gap in faded for row in gap.ones}
     left = tuple(digit for row, digit in enumerate(digits) if row not in no_digits)
     return left, replace(about, rulings=rulings)
+
+
+def _new(dividers: NDArray[np.float64], known: NDArray[np.float32], cell: float) -> NDArray[np.float32]:
+    """The dividers (K, 4) that are not `known`, each once: both lines of a comb tell of it."""
+    uprights = known.astype(np.float64)
+    for divider in dividers:
+        beside = np.abs(uprights[:, [0, 2]] - divider[[0, 2]]).max(axis=1) < cell / 2
+        level = np.minimum(uprights[:, 3], divider[3]) > np.maximum(uprights[:, 1], divider[1])
+        if not (beside & level).any():
+            uprights = np.concatenate([uprights, divider[np.newaxis]])
+    return uprights[len(known) :].astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,6 +95,7 @@ def tricks() -> Iterator[Trick]:
     yield Trick("... and all of a lone one", {"find_lone_strings": _no_strings})
     yield Trick("... and 1s and 7s at a ruling", settings=_set("strings", at_ruling=-np.inf))
     yield Trick("... and loose strokes", settings=_set("strings", min_loose=np.inf))
+    yield Trick("... and all where many are in doubt", settings=_set("strings", crowded=np.inf))
     yield Trick("combs", settings=_set("layout", max_comb_cell=0.0))
     yield Trick("... whose dividers have faded", {"restore_dividers": lambda digits, about, _: (digits, about)})
     yield Trick("frames left out", {"leave_out_frame": lambda readings, *_: readings})
@@ -196,7 +197,7 @@ def _no_strings(*_: object) -> NDArray[np.int32]:
 
 def _nothing_doubtful(*_: object) -> Doubtful:
     none = np.zeros(0, np.intp)
-    return Doubtful(_no_strings(), (), none, none, np.zeros(0, np.bool_))
+    return Doubtful(_no_strings(), (), none, none, np.zeros(0, np.bool_), np.zeros(0, np.bool_))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

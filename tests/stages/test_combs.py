@@ -128,6 +128,13 @@ def test_dividers_that_have_faded_are_put_back(faded):
     assert texts_of_combs(digits, ruled) == ["90127"]
 
 
+def test_a_divider_that_both_lines_of_a_comb_tell_of_is_put_back_once():
+    ruled = without(rulings(grid(columns=5)), 2)
+    ruled.vertical[1] += [0, 20, 2, 0]  # the upper line does not know it, and it leans
+    _, about = restore_dividers(tuple(written("90127")), Surroundings(ruled), LayoutSettings())
+    assert about.rulings.vertical[5:, 0].tolist() == [100]
+
+
 def test_what_is_left_of_a_divider_is_no_1():
     ruled = without(rulings(grid(columns=4)), 2)
     digits = written("9012")
