@@ -1,6 +1,7 @@
 """Disks that are full, read-only or gone, and folders that are taken."""
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -80,10 +81,15 @@ def test_an_output_folder_that_vanishes_is_an_error_in_words(scans: Path, tmp_pa
     assert run_docscan("run", scans, "-o", out).returncode == ExitCode.OK
 
 
+@on_posix
 def test_the_second_of_two_runs_is_refused_and_told_who_has_the_folder(scans: Path, tmp_path: Path) -> None:
     run = running(scans, tmp_path / "out")
-    second = run_docscan("run", scans, "-o", tmp_path / "out")
-    assert (second.returncode, run.poll()) == (ExitCode.OUT_IN_USE, None), second.stderr
+    run.send_signal(signal.SIGSTOP)  # or it is done before the second has begun
+    try:
+        second = run_docscan("run", scans, "-o", tmp_path / "out")
+    finally:
+        run.send_signal(signal.SIGCONT)
+    assert second.returncode == ExitCode.OUT_IN_USE, second.stderr
     assert f"in use by another run (process {run.pid} on " in second.stderr
     _, said = run.communicate(timeout=120)
     assert run.returncode == ExitCode.OK, said

@@ -61,7 +61,7 @@ def lines_of(confidences):
     )
 
 
-@pytest.mark.parametrize(("doubts", "sure", "again"), [(4, 4, 4), (5, 5, 10), (5, 40, 5)])
+@pytest.mark.parametrize(("doubts", "sure", "again"), [(4, 4, 4), (5, 5, 10), (5, 80, 5)])
 def test_where_many_numbers_are_in_doubt_all_are_read_again(doubts, sure, again):
     found = doubtful(lines_of([0.9] * doubts + [0.999] * sure))
     assert (len(found.boxes), np.count_nonzero(found.is_sure)) == (again, again - doubts)
