@@ -132,10 +132,13 @@ def _are_frames(
 
     On a page that lies on its side a box of several digits is long, and what it holds need not be plausible.
     """
+    sides = boxes[:, 2:] - boxes[:, :2]
+    held = sides.max(axis=1) >= sides[plausible, 1].min()  # specks, of which there may be thousands, are none
     frames = boxes[usual][:: 1 + np.count_nonzero(usual) // _SAMPLE, np.newaxis]
-    inside = ((frames[..., :2] < boxes[:, :2]) & (boxes[:, 2:] < frames[..., 2:])).all(axis=2)
-    (width, height), sides = np.moveaxis(frames[..., 2:] - frames[..., :2], -1, 0), boxes[:, 2:] - boxes[:, :2]
-    upright = plausible & (sides[:, 1] >= settings.min_height * height)
+    others, sides = boxes[held], sides[held]
+    inside = ((frames[..., :2] < others[:, :2]) & (others[:, 2:] < frames[..., 2:])).all(axis=2)
+    width, height = np.moveaxis(frames[..., 2:] - frames[..., :2], -1, 0)
+    upright = plausible[held] & (sides[:, 1] >= settings.min_height * height)
     lying = (height > _LONG * width) & (sides.max(axis=1) >= settings.min_height * width)
     return bool((inside & (upright | lying)).any(axis=1).mean() >= settings.frame_share)
 

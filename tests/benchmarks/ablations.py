@@ -1,10 +1,11 @@
 """What each trick of the method is worth: everything is measured again without it, one at a time.
 
     python -m tests.benchmarks.ablations --data ../shared/data [--pages 4] [--cells 200] [--print-pages 8]
+    python -m tests.benchmarks.ablations --data ../shared/data --kinds comb photo --tricks faded thick --pages 24
 
-Drawn pages of every kind at 200 dpi, half by MNIST's held-out writers and half by drawn hands; even rows of the
-log-book cells; pages of print. The drawn pages are not those that README.md quotes figures of. The same arguments draw
-the same pages.
+Drawn pages of every kind at 200 dpi, half by MNIST's held-out writers and half by drawn hands, those askew by up to 15
+degrees; even rows of the log-book cells; pages of print. The drawn pages are not those that README.md quotes figures
+of. The same arguments draw the same pages.
 """
 
 # ruff: noqa: T201  what is measured is printed
@@ -38,6 +39,7 @@ from training.mistakes import RIGHT, judge_string, log_book_cells
 from training.pages import KINDS, DrawnPage, crop_source, draw_page
 
 SEED, DPI = 12, 200
+ASKEW_DEG = 15.0
 MOVED = 0.002  # of a kind's digit accuracy: less is chance
 
 Stages = Mapping[str, Callable[..., Any]]
@@ -84,8 +86,8 @@ def tricks() -> Iterator[Trick]:
         yield Trick(f"our local threshold ({method} instead)", settings=_set("binarise", method=method))
     yield Trick("levelling", settings=_set("straighten", least_deg=90.0, least_row_deg=90.0))
     yield Trick("rulings taken out", {"remove_rulings": _ruled})
-    yield Trick("... where they have faded", settings=_set("rulings", max_faded=0.0))
-    yield Trick("... and thick boxes", settings=_set("rulings", max_box=0.0))
+    yield Trick("... where one has faded", settings=_set("rulings", max_faded=0.0))
+    yield Trick("... and thick boxes of one digit", settings=_set("rulings", max_box=0.0))
     yield Trick("broken digits joined", settings=_set("glyphs", join_gap=-np.inf))
     yield Trick("texts left out", {"leave_out_texts": _all_readings})
     yield Trick("... but on a page of numbers", settings=_set("layout", of_numbers=np.inf))
@@ -144,8 +146,9 @@ def table(measured: Iterator[tuple[str, Measured]]) -> Iterator[str]:
         yield row(trick, one, whole)
 
 
-def draw(data: Path, fonts: Path, *, each: int, cells: int, printed: int) -> Pages:
-    """So many pages of each kind, cells, and pages of print."""
+def draw(data: Path, fonts: Path, kinds: Sequence[str], *, each: int, cells: int, printed: int) -> Pages:
+    """So many pages of each of some kinds, cells, and pages of print."""
+    looks = KINDS | {"skewed": replace(KINDS["skewed"], skew_deg=(-ASKEW_DEG, ASKEW_DEG))}
     held_out = load_mnist(data).validation
     source = crop_source(held_out.images, held_out.labels)
     drawn = [
@@ -153,12 +156,14 @@ def draw(data: Path, fonts: Path, *, each: int, cells: int, printed: int) -> Pag
             kind,
             np.random.default_rng((SEED, place, number)),
             dpi=DPI,
+            look=looks[kind],
             digits_source=source if takes_digits(number) else None,
         )
         for place, kind in enumerate(KINDS)
+        if kind in kinds
         for number in range(each)
     ]
-    words, faces = words_of(TEXT.read_text(encoding="utf-8")), list(held_out_faces(fonts))
+    words, faces = words_of(TEXT.read_text(encoding="utf-8")), list(held_out_faces(fonts)) if printed else []
     pages_of_print = [
         page_of_print(words, faces[number % len(faces)], np.random.default_rng((SEED, number)))
         for number in range(printed)
@@ -208,12 +213,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pages", type=int, default=4, help="of each kind (4)")
     parser.add_argument("--cells", type=int, default=200, help="of the log-book (200)")
     parser.add_argument("--print-pages", type=int, default=8, help="of print (8)")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="of drawn page (all)")
+    parser.add_argument("--tricks", nargs="+", default=[""], help="words of the tricks' names (all)")
     parser.add_argument("--fonts", type=Path, default=CACHE, help=f"where fetched fonts are kept ({CACHE})")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
-    pages = draw(options.data, options.fonts, each=options.pages, cells=options.cells, printed=options.print_pages)
-    model = load_model()
-    every = itertools.chain([Trick("nothing")], tricks())
+    amounts = {"each": options.pages, "cells": options.cells, "printed": options.print_pages}
+    pages, model = draw(options.data, options.fonts, options.kinds, **amounts), load_model()
+    chosen = (trick for trick in tricks() if any(word in trick.name for word in options.tricks))
+    every = itertools.chain([Trick("nothing")], chosen)
     for line in table((trick.name, measure(pages, model, trick)) for trick in every):
         print(line, flush=True)
 
