@@ -65,7 +65,7 @@ def test_with_mnist_alone_the_other_sets_are_done_without(mnist_folder, tmp_path
     monkeypatch.setattr(stocks, "DRAWN_WRITERS", 12)
     monkeypatch.setattr(stocks, "LETTER_WRITERS", 12)
     split, pools, judged = train.prepare(train.Recipe(mnist_folder / "mnist", tmp_path, fonts=None, pages=2))
-    assert [pool.name for pool in pools] == ["mnist", "mnist bent", "pages", "others"]
+    assert [pool.name for pool in pools] == ["mnist", "pages", "others"]
     assert len(pools[0].crops) == len(split.mnist.train)
     assert set(judged.labels) == set(range(11))
 
