@@ -136,11 +136,17 @@ def _are_frames(
     held = sides.max(axis=1) >= sides[plausible, 1].min()  # specks, of which there may be thousands, are none
     frames = boxes[usual][:: 1 + np.count_nonzero(usual) // _SAMPLE, np.newaxis]
     others, sides = boxes[held], sides[held]
-    inside = ((frames[..., :2] < others[:, :2]) & (others[:, 2:] < frames[..., 2:])).all(axis=2)
+    inside = holds(frames[:, 0], others)
     width, height = np.moveaxis(frames[..., 2:] - frames[..., :2], -1, 0)
     upright = plausible[held] & (sides[:, 1] >= settings.min_height * height)
     lying = (height > _LONG * width) & (sides.max(axis=1) >= settings.min_height * width)
     return bool((inside & (upright | lying)).any(axis=1).mean() >= settings.frame_share)
+
+
+def holds(outer: NDArray[np.int32], inner: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) lie within each of others (M, 4), and touch none of its sides: (M, N)."""
+    around = outer[:, np.newaxis]
+    return np.asarray(((around[..., :2] < inner[:, :2]) & (inner[:, 2:] < around[..., 2:])).all(axis=2))
 
 
 def _low_ink(boxes: NDArray[np.int32], areas: NDArray[np.int32], unit: float, settings: ComponentSettings) -> LowInk:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from docscan.records import InkMask, Pieces
 from docscan.settings import ComponentSettings, RulingSettings
-from docscan.stages.components import digit_height, find_pieces, label
+from docscan.stages.components import digit_height, find_pieces, holds, label
 
 _EDGE = 0.14  # of a box's shorter side
 _STRAY = 0.005  # of the distance: as far as the end of a line may be off its way
@@ -56,8 +56,8 @@ class Lines:
     def __len__(self) -> int:
         return len(self.line)
 
-    def where(self, keep: NDArray[np.bool_]) -> Self:
-        """The pieces (N,) for which `keep` is True."""
+    def where(self, keep: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
+        """The pieces (N,) for which `keep` is True, or those of its rows, in their order."""
         return type(self)(*(getattr(self, column.name)[keep] for column in fields(self)))
 
     def first(self) -> NDArray[np.intp]:
@@ -224,9 +224,8 @@ def _thick_boxes(pieces: Pieces, scale: Scale) -> list[_Box]:
     inside = sizes[:, 1] >= settings.min_in_box * unit
     if not could_be.any() or np.count_nonzero(could_be) * np.count_nonzero(inside) > _MOST_PAIRS:
         return []
-    outer, inner = pieces.boxes[could_be, np.newaxis], pieces.boxes[inside]
-    holds = np.any(((outer[..., :2] < inner[:, :2]) & (inner[:, 2:] < outer[..., 2:])).all(axis=2), axis=1)
-    filled = [piece for piece in np.flatnonzero(could_be)[holds].tolist() if _is_box(_box(pieces, piece))]
+    with_ink = np.any(holds(pieces.boxes[could_be], pieces.boxes[inside]), axis=1)
+    filled = [piece for piece in np.flatnonzero(could_be)[with_ink].tolist() if _is_box(_box(pieces, piece))]
     if not filled:
         return []
     usual = np.median(sizes[filled], axis=0)
@@ -277,9 +276,12 @@ def _from_corners(ink: NDArray[np.bool_], share: float) -> list[tuple[int, int]]
 def _united(*parts: Lines) -> Lines:
     """The lines of all parts, numbered anew."""
     counts = np.cumsum([0, *(int(part.line.max(initial=-1)) + 1 for part in parts)])
-    columns = {column.name: np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Lines)}
-    columns["line"] = np.concatenate([part.line + count for part, count in zip(parts, counts, strict=False)])
-    return Lines(**columns)
+    return _together(*(replace(part, line=part.line + count) for part, count in zip(parts, counts, strict=False)))
+
+
+def _together(*parts: Lines) -> Lines:
+    """The pieces of all parts, of the lines that they are of."""
+    return Lines(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Lines)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -339,14 +341,15 @@ def _mended(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale)
     others = others.where(_long(others, scale))
     if not len(lines) or not len(others) or len(lines) * max(len(lines), len(others)) > _MOST_PAIRS:
         return lines
-    spans = [_Span(*span) for span in lines.ends().T.tolist()]
+    ends_of_lines = lines.ends()
+    spans = [_Span(*span) for span in ends_of_lines.T.tolist()]
     ruling = np.arange(len(spans))
     gaps: list[tuple[int, _Span]] = []
     for line in np.flatnonzero(_long(lines, scale)[lines.first()]).tolist():
         if ruling[line] != line:
             continue
         crossings = _crossings(spans[line], others, scale)
-        parts = _in_line_with(line, spans, crossings, scale)
+        parts = _in_line_with(line, ends_of_lines, crossings, scale)
         ruling[parts] = line
         ends = [spans[part] for part in parts]
         ends += _ends_of_table(small, _Span(*ends[0][:2], *ends[-1][2:]), crossings, scale)
@@ -362,11 +365,11 @@ def _crossings(line: _Span, others: Lines, scale: Scale) -> list[float]:
     return sorted((others.offset + others.slope * middle)[crossing].tolist())
 
 
-def _in_line_with(line: int, spans: list[_Span], crossings: list[float], scale: Scale) -> list[int]:
+def _in_line_with(line: int, ends: NDArray[np.float64], crossings: list[float], scale: Scale) -> list[int]:
     """The line and those that it goes on as, in order, between the first and the last line across it."""
     if not crossings:
         return [line]
-    whole, (start, before, end, after) = spans[line], np.array(spans).T
+    whole, (start, before, end, after) = _Span(*ends[:, line].tolist()), ends
     off = np.maximum(np.abs(whole.across(start) - before), np.abs(whole.across(end) - after))
     far = np.maximum(whole.start - end, start - whole.end)
     within = (start >= crossings[0] - scale.unit / 2) & (end <= crossings[-1] + scale.unit / 2)
@@ -416,14 +419,9 @@ def _filled(lines: Lines, ruling: NDArray[np.intp], gaps: list[tuple[int, _Span]
     thickness = lines.thicknesses()[of]
     added = Lines(of, start + 1, end - 1, before - slope * start, slope, thickness)
     pieces = replace(lines, line=np.repeat(ruling, lines.last() - lines.first() + 1))
-    columns = {
-        column.name: np.concatenate([getattr(part, column.name) for part in (pieces, added)])
-        for column in fields(Lines)
-    }
-    order = np.lexsort((columns["start"], columns["line"]))
-    columns = {name: column[order] for name, column in columns.items()}
-    columns["line"] = np.unique(columns["line"], return_inverse=True)[1]
-    return Lines(**columns)
+    filled = _together(pieces, added)
+    filled = filled.where(np.lexsort((filled.start, filled.line)))
+    return replace(filled, line=np.unique(filled.line, return_inverse=True)[1])
 
 
 def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: Scale) -> tuple[Lines, Lines]:
