@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -43,6 +44,7 @@ _BEYOND = 0.9  # ... and beside it
 _HANGS_FROM, _HANGS_TO = 0.0, 0.1  # a comma begins so far under the digits' middle and ends so far under their foot
 _COMMA_WIDTH = 0.5  # ... is no wider
 _COVERED = 0.5  # ... and of its columns no more have ink above them
+_TALL = (0.6, 1.35)  # of the digits' height: a 1
 _STROKE = 0.65  # of the string's darkness: its own strokes are no fainter, the lines of a form are
 
 
@@ -184,19 +186,21 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     mask = np.zeros_like(seen)
     mask[inside] = seen[inside]
     darkness = _darkness(gray[around.top : around.bottom, around.left : around.right], mask)
-    strong = _without_specks(np.where(darkness >= _STRONG, mask, np.uint8(0)))
-    if not strong.any():
+    is_strong = darkness >= _STRONG
+    strong = _strokes(np.where(is_strong, mask, np.uint8(0)))
+    if not strong.ink.any():
         return Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
-    middle, scale = _fitted(_without_lines(strong))
+    middle, scale = _fitted(_without_lines(strong.ink))
     commas = _hanging(strong, (middle, DIGIT_PX / scale))
-    if commas.any():
+    if commas is not None:
         darkness, mask = np.where(commas, np.float32(0), darkness), np.where(commas, np.uint8(0), mask)
+        is_strong &= ~commas
     dark = np.zeros_like(mask)
-    dark[inside] = np.where(darkness[inside] >= _STRONG, np.uint8(255), np.uint8(0))
-    dark = _without_specks(dark)
-    dark |= _strokes_taken_out(darkness, seen, (middle, DIGIT_PX / scale))
-    columns = np.flatnonzero(dark.any(axis=0))
-    first, last = int(columns[0]), int(columns[-1]) + 1
+    dark[inside] = is_strong[inside]
+    _, stats = label(dark)
+    strokes = np.concatenate([stats[_is_stroke(stats)], _taken_out(darkness, seen, (middle, DIGIT_PX / scale))])
+    lefts, widths = strokes[:, cv2.CC_STAT_LEFT], strokes[:, cv2.CC_STAT_WIDTH]
+    first, last = int(lefts.min()), int((lefts + widths).max())
     squeeze = min(1.0, (LONGEST_PX - 3 * BESIDE_PX) / ((last - first) * scale))
     beside = round(BESIDE_PX / (scale * squeeze))
     first, last = max(0, first - beside), min(mask.shape[1], last + beside)
@@ -207,79 +211,106 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     return Strip(pixels, float(around.left + first), scale * squeeze)
 
 
-def _hanging(strong: NDArray[np.uint8], level: tuple[float, float]) -> NDArray[np.bool_]:
+class _Strokes(NamedTuple):
+    """The pieces of a string's ink that are large enough to say how high it is."""
+
+    ink: NDArray[np.uint8]
+    """(h, w): theirs alone, not 0."""
+    labels: NDArray[np.uint16] | NDArray[np.int32]
+    """(h, w): of all pieces, specks among them."""
+    stats: NDArray[np.int32]
+    """(N + 1, 5): OpenCV's."""
+    keep: NDArray[np.bool_]
+    """(N + 1,): which are no specks, and not the paper."""
+
+
+def _strokes(ink: NDArray[np.uint8]) -> _Strokes:
+    """A string's (h, w) ink, not 0, without specks."""
+    labels, stats = label(ink)
+    keep = _is_stroke(stats)
+    return _Strokes(ink if keep[1:].all() else np.where(keep[labels], ink, np.uint8(0)), labels, stats, keep)
+
+
+def _is_stroke(stats: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Which of the pieces (N, 5) in OpenCV's statistics, the paper's row of noughts among them, are no specks."""
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    return np.asarray((sides >= _SPECK * sides.max()) & (sides > 0))
+
+
+def _hanging(strong: _Strokes, level: tuple[float, float]) -> NDArray[np.bool_] | None:
     """Commas as large as a 1, and the pixels about them: slender, under the line, between digits and not under one.
 
-    `level` is the row of the digits' middle and their height, in pixels of `strong` (h, w).
+    (h, w), None where there are none. `level` is the row of the digits' middle and their height, in pixels.
     """
     middle, height = level
-    labels, stats = label(strong)
-    lefts, tops, widths, heights = stats[:, : cv2.CC_STAT_HEIGHT + 1].T
+    lefts, tops, widths, heights = strong.stats[:, : cv2.CC_STAT_HEIGHT + 1].T
     baseline = middle + height / 2
     low = (tops >= middle + _HANGS_FROM * height) & (tops + heights >= baseline + _HANGS_TO * height)
-    low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths)
-    commas = np.zeros(strong.shape, np.uint8)
-    if not low[1:].any():
-        return commas > 0
-    for piece in np.flatnonzero(low[1:]) + 1:
+    low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths) & strong.keep
+    commas = np.zeros(strong.ink.shape, np.uint8)
+    for piece in np.flatnonzero(low):
         columns = slice(lefts[piece], lefts[piece] + widths[piece])
-        above = (strong[: tops[piece], columns] > 0).any(axis=0)
-        beside = labels[:, : lefts[piece]].any() and labels[:, lefts[piece] + widths[piece] :].any()
+        above = (strong.ink[: tops[piece], columns] > 0).any(axis=0)
+        beside = strong.ink[:, : lefts[piece]].any() and strong.ink[:, lefts[piece] + widths[piece] :].any()
         if beside and above.mean() <= _COVERED:
-            commas[labels == piece] = 1
+            commas[strong.labels == piece] = 1
+    if not low.any() or not commas.any():
+        return None
     reach = max(1, round(0.06 * height))
     return np.asarray(cv2.dilate(commas, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
 
 
-def _strokes_taken_out(
-    darkness: NDArray[np.float32], seen: NDArray[np.uint8], level: tuple[float, float]
-) -> NDArray[np.uint8]:
-    """What is as dark and as high as the string's digits, and no ink: a 1 at its end that was taken for a ruling.
+def _taken_out(darkness: NDArray[np.float32], seen: NDArray[np.uint8], level: tuple[float, float]) -> NDArray[np.int32]:
+    """What is as dark and as high as the string's digits, and no ink: 1s that were taken for rulings, (N, 5).
 
     `level` is the row of the digits' middle and their height; the side of a cell is higher than they are.
     """
     middle, height = level
-    taken_out = np.where((darkness >= _STROKE) & (seen == 0), np.uint8(255), np.uint8(0))
-    labels, stats = label(taken_out)
-    tall = (stats[:, cv2.CC_STAT_HEIGHT] >= 0.6 * height) & (stats[:, cv2.CC_STAT_HEIGHT] <= 1.35 * height)
+    taken_out = (darkness >= _STROKE) & (seen == 0)
+    if np.count_nonzero(taken_out.any(axis=1)) < _TALL[0] * height:
+        return np.zeros((0, 5), np.int32)
+    _, stats = label(taken_out.view(np.uint8))
+    tall = (stats[:, cv2.CC_STAT_HEIGHT] >= _TALL[0] * height) & (stats[:, cv2.CC_STAT_HEIGHT] <= _TALL[1] * height)
     slender = stats[:, cv2.CC_STAT_WIDTH] <= 0.6 * height
     off = np.abs(stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] / 2 - middle)
-    keep = tall & slender & (off <= 0.35 * height)
-    keep[0] = False
-    return np.where(keep[labels], np.uint8(255), np.uint8(0))
+    return np.asarray(stats[tall & slender & (off <= 0.35 * height)])  # the paper, of no height, is not tall
 
 
 def _darkness(gray: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How much darker than the paper around it each pixel is, 1 = as dark as the string's ink: (h, w)."""
-    brightness = gray.astype(np.float32)
-    is_ink = mask > 0
-    if not is_ink.any() or is_ink.all():
+    inked = np.count_nonzero(mask)
+    if inked in (0, mask.size):
         return np.zeros(gray.shape, np.float32)
-    if brightness[is_ink].mean() > brightness[~is_ink].mean():  # light ink on dark paper
-        brightness = 255 - brightness
+    brightness = gray.astype(np.float32)
+    of_ink = cv2.mean(gray, mask)[0]
+    of_paper = (float(gray.sum(dtype=np.int64)) - of_ink * inked) / (mask.size - inked)
+    if of_ink > of_paper:  # light ink on dark paper
+        brightness, of_paper = 255 - brightness, 255 - of_paper
     reach = 2 * (gray.shape[0] // 2) + 1
+    is_ink = mask > 0
     weights = (~is_ink).astype(np.float32)
     near = cv2.blur(weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
     paper = cv2.blur(brightness * weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
-    paper = np.where(near > 0.02, paper / np.maximum(near, 0.02), brightness[~is_ink].mean())
+    paper = np.where(near > 0.02, paper / np.maximum(near, 0.02), np.float32(of_paper))
     darker = paper - brightness
-    level = float(np.percentile(darker[is_ink], 80))
-    return np.asarray(darker / max(level, 1.0), dtype=np.float32)
+    return np.asarray(darker / max(_of_rank(darker[is_ink], 0.8), 1.0), dtype=np.float32)
 
 
-def _without_specks(strong: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The pieces of a string's strong ink (h, w) that are large enough to say how high it is."""
-    labels, stats = label(strong)
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
-    sides[0] = 0
-    return np.where((sides >= _SPECK * sides[1:].max(initial=0))[labels] & (labels > 0), strong, np.uint8(0))
+def _of_rank(values: NDArray[Any], share: float) -> float:
+    """The value below which a share of them (N,) lies, or between two: what np.percentile takes 50 us to begin."""
+    rank = share * (len(values) - 1)
+    below = int(rank)
+    ordered = np.partition(values, (below, min(below + 1, len(values) - 1)))
+    lower, upper = float(ordered[below]), float(ordered[min(below + 1, len(values) - 1)])
+    return lower + (rank - below) * (upper - lower)
 
 
 def _without_lines(strong: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A string's ink (h, w) without level runs longer than it is high, unless nothing else is there."""
-    rows = np.flatnonzero(strong.any(axis=1))
+    in_row = np.count_nonzero(strong, axis=1)
+    rows = np.flatnonzero(in_row)
     length = int(rows[-1] - rows[0]) + 1
-    if length >= strong.shape[1]:
+    if length >= strong.shape[1] or in_row.max() < length:
         return strong
     lines = cv2.morphologyEx(strong, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
     rest = cv2.subtract(strong, lines)
@@ -288,16 +319,20 @@ def _without_lines(strong: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _fitted(strong: NDArray[np.uint8]) -> tuple[float, float]:
     """The row that comes to the strip's middle, and strip pixels to a pixel, for a string's ink (h, w), not empty."""
-    rows, columns = np.flatnonzero(strong.any(axis=1)), np.flatnonzero(strong.any(axis=0))
+    is_ink = strong > 0
+    weight = np.cumsum(np.count_nonzero(is_ink, axis=1))
+    has_ink = is_ink.any(axis=0)
+    rows, columns = np.flatnonzero(np.diff(weight, prepend=0)), np.flatnonzero(has_ink)
     window = max(1, round(0.6 * (int(rows[-1]) + 1 - int(rows[0]))))
-    heights = []
+    tops = np.where(has_ink, is_ink.argmax(axis=0), len(is_ink))
+    bottoms = np.where(has_ink, len(is_ink) - is_ink[::-1].argmax(axis=0), 0)
     first, last = int(columns[0]), int(columns[-1]) + 1
-    for start in range(first, max(first + 1, last + 1 - window // 2), max(1, window // 2)):
-        inside = np.flatnonzero(strong[:, start : start + window].any(axis=1))
-        if len(inside):
-            heights.append(inside[-1] + 1 - inside[0])
-    usual = float(np.percentile(heights, 60))  # above the median: gaps and points between digits are low
-    weight = np.cumsum(strong.sum(axis=1, dtype=np.float64))
+    windows = [
+        slice(start, start + window)
+        for start in range(first, max(first + 1, last + 1 - window // 2), max(1, window // 2))
+    ]
+    heights = np.array([bottoms[columns].max() - tops[columns].min() for columns in windows])
+    usual = _of_rank(heights[heights > 0], 0.6)  # above the median: gaps and points between digits are low
     low, high = (int(np.searchsorted(weight, share * weight[-1])) for share in (0.02, 0.98))
     usual = max(usual, 0.5 * (high - low))
     return (low + high + 1) / 2, min(DIGIT_PX / usual, MOST_PX / (high + 1 - low))
@@ -335,7 +370,7 @@ def read_strips(
 def _read(strip: Strip, posteriors: Sequence[NDArray[np.float32]], temperature: float) -> StringReading:
     views = [steps.astype(np.float64) for steps in posteriors]
     texts = list(dict.fromkeys(text for steps in views for text in likely_texts(steps)))
-    chances = np.mean([text_chances(steps, texts) for steps in views], axis=0)
+    chances = text_chances(_as_long(views), texts).mean(axis=0)
     weights = np.append(chances, max(0.0, 1 - chances.sum())) ** (1 / temperature)
     order = np.argsort(-chances, kind="stable")
     best, *rest = [Alternative(texts[rank], float(weights[rank] / weights.sum())) for rank in order]
@@ -349,20 +384,25 @@ def likely_texts(steps: NDArray[np.float64]) -> list[str]:
     language model: every amount is as likely as another.
     """
     beam: dict[str, tuple[float, float]] = {"": (1.0, 0.0)}  # prefix -> chance that it ends in a blank, or in its digit
-    for row in steps.tolist():
-        blank, likely = row[BLANK], [digit for digit in range(BLANK) if row[digit] > _UNLIKELY]
-        grown: dict[str, tuple[float, float]] = {}
+    possible: list[list[int]] = [[] for _ in steps]
+    for place, digit in np.argwhere(steps[:, :BLANK] > _UNLIKELY).tolist():
+        possible[place].append(digit)
+    for row, digits in zip(steps.tolist(), possible, strict=True):
+        blank = row[BLANK]
+        grown = {
+            prefix: ((after_blank + after_digit) * blank, after_digit * row[int(prefix[-1:] or BLANK)])
+            for prefix, (after_blank, after_digit) in beam.items()
+        }
+        if not digits:  # nothing was added, so nothing has to go: that is most steps
+            beam = grown
+            continue
         for prefix, (after_blank, after_digit) in beam.items():
-            both = after_blank + after_digit
-            repeated = row[int(prefix[-1])] if prefix else 0.0
-            known = grown.get(prefix, (0.0, 0.0))
-            grown[prefix] = known[0] + both * blank, known[1] + after_digit * repeated
-            for digit in likely:
+            for digit in digits:
                 longer = f"{prefix}{digit}"
-                before = after_blank if prefix and int(prefix[-1]) == digit else both
-                known = grown.get(longer, (0.0, 0.0))
-                grown[longer] = known[0], known[1] + before * row[digit]
-        beam = _likeliest(grown) if likely else grown  # where nothing was added, nothing has to go: that is most steps
+                before = after_blank if prefix[-1:] == longer[-1] else after_blank + after_digit
+                in_blank, in_digit = grown.get(longer, (0.0, 0.0))
+                grown[longer] = in_blank, in_digit + before * row[digit]
+        beam = _likeliest(grown)
     return list(_likeliest(beam))[:_RIVALS]
 
 
@@ -372,24 +412,33 @@ def _likeliest(beam: dict[str, tuple[float, float]]) -> dict[str, tuple[float, f
 
 
 def text_chances(steps: NDArray[np.float64], texts: Sequence[str]) -> NDArray[np.float64]:
-    """The chance of exactly each of the texts (K,), summed over all ways to place it on the steps (T, 11)."""
+    """The chance of exactly each of K texts, summed over all ways to place it on the steps (..., T, 11): (..., K)."""
     lengths = np.array([len(text) for text in texts])
     states = np.full((len(texts), 2 * int(lengths.max(initial=0)) + 1), BLANK, np.intp)
     for own, text in zip(states, texts, strict=True):
         own[: 2 * len(text) + 1] = _states(text)
     # What moves on beyond a shorter text's last state never comes back, so texts of all lengths go together.
-    may_skip = _may_skip(states)
-    chances = np.zeros(states.shape)
-    chances[:, 0] = 1.0  # before the first step: the blank that may come first
-    for place, row in enumerate(steps):
+    may_skip = _may_skip(states).astype(np.float64)
+    shown = np.moveaxis(steps, -2, 0)[..., states]
+    chances = np.zeros(shown.shape[1:])
+    chances[..., 0] = 1.0  # before the first step: the blank that may come first, and nothing to skip
+    for row in shown:
         moved = chances.copy()
-        moved[:, 1:] += chances[:, :-1]
-        if place:
-            moved[:, 2:] += np.where(may_skip, chances[:, :-2], 0)
-        chances = moved * row[states]
+        moved[..., 1:] += chances[..., :-1]
+        moved[..., 2:] += may_skip * chances[..., :-2]
+        chances = np.multiply(moved, row, out=moved)
     each = np.arange(len(texts))
-    in_digit = np.where(lengths > 0, chances[each, 2 * lengths - 1], 0)
-    return np.asarray(chances[each, 2 * lengths] + in_digit, dtype=np.float64)
+    in_digit = np.where(lengths > 0, chances[..., each, 2 * lengths - 1], 0)
+    return np.asarray(chances[..., each, 2 * lengths] + in_digit, dtype=np.float64)
+
+
+def _as_long(views: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Posteriors (steps, 11) of each view as one array (views, most steps, 11): blanks at the end change no chance."""
+    together = np.zeros((len(views), max(len(steps) for steps in views), BLANK + 1))
+    together[:, :, BLANK] = 1.0
+    for own, steps in zip(together, views, strict=True):
+        own[: len(steps)] = steps
+    return together
 
 
 def _states(text: str) -> NDArray[np.intp]:
