@@ -22,6 +22,7 @@ from docscan.stages.strings import (
     STRIP_PX,
     StringReading,
     Strip,
+    confirmed,
     read_strips,
     views_of,
 )
@@ -86,9 +87,20 @@ class StringModel:
     temperature: float
     """What read_strips needs so that probabilities mean what they say: fitted on held-out strings."""
 
-    def read(self, strips: Sequence[Strip]) -> tuple[StringReading, ...]:
-        """What each strip says, how sure that is, and what else it may be; no strips give none."""
-        return read_strips(strips, self.views(strips), self.temperature)
+    def read(self, strips: Sequence[Strip], expected: Sequence[str] = ()) -> tuple[StringReading, ...]:
+        """What each strip says, how sure that is, and what else it may be; no strips give none.
+
+        Of a strip that clearly says the digits `expected` of it, "" for none, one view is enough.
+        """
+        known = [row for row, text in enumerate(expected) if text]
+        views = self.posteriors([strips[row].pixels for row in known])
+        found = {
+            row: confirmed(steps, expected[row], self.temperature) for row, steps in zip(known, views, strict=True)
+        }
+        rest = [row for row in range(len(strips)) if found.get(row) is None]
+        others = [strips[row] for row in rest]
+        readings = found | dict(zip(rest, read_strips(others, self.views(others), self.temperature), strict=True))
+        return tuple(reading for _, reading in sorted(readings.items()) if reading)
 
     def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:
         """The posteriors of every view of each strip."""

@@ -39,8 +39,8 @@ class Doubtful:
     """(N,): ... and those of them that are higher than wide, as letters are."""
     is_loose: NDArray[np.bool_]
     """(N,): a stroke of theirs may lie beside them."""
-    is_sure: NDArray[np.bool_]
-    """(N,): in doubt because so much of the page is, and for no reason of their own."""
+    expected: tuple[str, ...]
+    """The digits of those that are in doubt for no reason of their own, but because much of the page is; else ""."""
     trust: float = 1.0
     """0..1: how far digits that were read alone are believed."""
 
@@ -73,7 +73,7 @@ def find_doubtful(
         inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= outside
         is_unread |= outside
         chosen = [order[own_string[order]] for own_string in inside]
-        is_sure, outer = np.zeros(len(chosen), np.bool_), lone
+        expected, outer = ("",) * len(chosen), lone
     else:
         sure = np.ones(len(boxes))
         sure[: len(own)] = [reading.confidence for reading in readings]
@@ -93,7 +93,10 @@ def find_doubtful(
         )
         again = in_doubt | _crowded(in_doubt, [is_unread[part] for part in parts], settings)
         chosen = list(itertools.compress(parts, again))
-        is_sure = ~in_doubt[again]
+        expected = tuple(
+            "" if is_doubted else "".join(readings[member].text for member in part)
+            for part, is_doubted in zip(chosen, in_doubt[again], strict=True)
+        )
         ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
         outer = np.array(ends, dtype=np.int32).reshape(-1, 4)
     return Doubtful(
@@ -102,7 +105,7 @@ def find_doubtful(
         np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
         np.array([is_loose[part].any() for part in chosen], dtype=np.bool_),
-        is_sure,
+        expected,
         settings.lone_trust if len(lone) else 1.0,
     )
 
@@ -145,8 +148,15 @@ def settle(
     """
     settled: dict[int, Digit] = {}
     believed: list[_Believed] = []
-    columns = (doubtful.boxes, doubtful.members, doubtful.unread, doubtful.letters, doubtful.is_loose, doubtful.is_sure)
-    for box, members, unread, letters, is_loose, is_sure, string in zip(*columns, strings, strict=True):
+    columns = (
+        doubtful.boxes,
+        doubtful.members,
+        doubtful.unread,
+        doubtful.letters,
+        doubtful.is_loose,
+        doubtful.expected,
+    )
+    for box, members, unread, letters, is_loose, expected, string in zip(*columns, strings, strict=True):
         digits = [int(member) for member in members if readings[member].text]
         text = "".join(readings[member].text for member in digits)
         alone = math.prod(readings[member].confidence for member in digits) if digits else 0.0
@@ -162,7 +172,7 @@ def settle(
         if not string.text or (string.text != text and string.probability < least):
             continue
         if string.text == text and not unread:
-            if is_sure:
+            if expected:
                 looks = Looks("confirmed", alone, string.probability)
                 settled |= {member: replace(readings[member], looks=looks) for member in digits}
                 continue

@@ -33,6 +33,7 @@ LONGEST_PX = 768  # of a strip: some forty digits; a longer one is squeezed
 _BEAM = 12  # prefixes followed at once: the best text's chance no longer changes from 8 on
 _RIVALS = 5  # texts whose chance is worked out, the best among them
 _WIDER = 1.2  # the second view: held-back cheques 0.898 -> 0.917 right, composed strings 0.775 -> 0.783
+_CLEARLY = 0.9  # a text that is likelier in one view is the best in the other as well, but for 1 in 100
 _UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
 _STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
 _LONE_PX = 1 << 21  # no picture of one line has more pixels, nor is it upright; a page takes long to look through
@@ -375,6 +376,18 @@ def _read(strip: Strip, posteriors: Sequence[NDArray[np.float32]], temperature: 
     order = np.argsort(-chances, kind="stable")
     best, *rest = [Alternative(texts[rank], float(weights[rank] / weights.sum())) for rank in order]
     return StringReading(best.text, best.probability, tuple(rest[: _RIVALS - 1]), _columns(strip, views[0], best.text))
+
+
+def confirmed(steps: NDArray[np.float32], text: str, temperature: float) -> StringReading | None:
+    """The reading of a strip that says `text` in one view, by posteriors (steps, 11); None where another is possible.
+
+    Its place on the page is known and not looked for.
+    """
+    [chance] = text_chances(steps.astype(np.float64), [text])
+    if chance < _CLEARLY:
+        return None
+    one, others = chance ** (1 / temperature), max(0.0, 1 - chance) ** (1 / temperature)
+    return StringReading(text, float(one / (one + others)), (), ())
 
 
 def likely_texts(steps: NDArray[np.float64]) -> list[str]:

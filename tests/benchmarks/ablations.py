@@ -202,7 +202,7 @@ def _no_strings(*_: object) -> NDArray[np.int32]:
 
 def _nothing_doubtful(*_: object) -> Doubtful:
     none = np.zeros(0, np.intp)
-    return Doubtful(_no_strings(), (), none, none, np.zeros(0, np.bool_), np.zeros(0, np.bool_))
+    return Doubtful(_no_strings(), (), none, none, np.zeros(0, np.bool_), ())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

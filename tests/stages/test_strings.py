@@ -17,6 +17,7 @@ from docscan.stages.strings import (
     LONGEST_PX,
     STRIP_PX,
     Strip,
+    confirmed,
     cut_strip,
     cut_strips,
     find_lone_strings,
@@ -225,6 +226,10 @@ def test_a_texts_chance_is_the_sum_over_all_its_paths():
     assert text_chances(steps, texts) == pytest.approx(expected, abs=1e-12)
     for text, chance in zip(texts, expected, strict=True):  # alone as in the company of longer ones
         assert text_chances(steps, [text]) == pytest.approx([chance], abs=1e-12)
+    blanks = np.eye(BLANK + 1)[[BLANK, BLANK]]  # which change nothing at the end, as views of two lengths want it
+    several = np.stack([np.concatenate([steps, blanks]), np.concatenate([blanks, steps])])
+    assert text_chances(several, texts)[0] == pytest.approx(expected, abs=1e-12)
+    assert text_chances(several, texts) == pytest.approx(np.stack([text_chances(own, texts) for own in several]))
 
 
 def test_the_beam_finds_a_text_that_is_likeliest_only_summed_over_its_paths():
@@ -269,6 +274,15 @@ def test_a_text_that_only_the_wider_view_has_room_for_gets_even_columns():
     [reading] = read_strips([strip_of(narrow)], [[narrow.astype(np.float32), wide.astype(np.float32)]], 1.0)
     assert reading.text == "000"
     assert len(reading.columns) == 3
+
+
+def test_a_text_is_confirmed_where_one_view_leaves_no_room_for_another():
+    clear, unclear = (steps_of("-1-2-", sure=sure) for sure in (0.99, 0.6))
+    reading = confirmed(clear, "12", 1.0)
+    assert (reading.text, reading.probability) == ("12", pytest.approx(text_chances(clear, ["12"])[0]))
+    assert confirmed(clear, "12", 2.0).probability < reading.probability
+    assert confirmed(clear, "17", 1.0) is None
+    assert confirmed(unclear, "12", 1.0) is None
 
 
 def test_the_second_view_is_wider_and_as_high():
@@ -335,6 +349,17 @@ def test_the_shipped_reader_reads_printed_digits_that_touch(model, text):
     strips = cut_strips(page, mask(page), np.array([box]))
     [reading] = model.read(strips)
     assert reading.text == text
+
+
+def test_a_strip_that_says_what_is_expected_is_looked_at_once(model):
+    page = np.full((120, 180), 235, np.uint8)
+    cv2.putText(page, "17", (30, 80), cv2.FONT_HERSHEY_SIMPLEX, 2, 40, 5, cv2.LINE_AA)
+    [strip] = cut_strips(page, mask(page), np.array(find_strings(pieces(page), 0.0, StringSettings())))
+    alone, confirming, doubting = model.read([strip, strip, strip], ["", "17", "11"])
+    assert [reading.text for reading in (alone, confirming, doubting)] == ["17"] * 3
+    assert confirming.probability == pytest.approx(alone.probability, abs=0.05)
+    assert confirming.columns == ()
+    assert doubting == alone  # another text than expected is read as any other
 
 
 def test_a_digit_is_no_wider_than_a_digit_where_a_line_runs_on():
