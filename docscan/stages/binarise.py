@@ -55,7 +55,7 @@ def is_light_on_dark(small: NDArray[np.uint8]) -> bool:
     """
     brightness = small.astype(np.float32)
     deviation = brightness - cv2.blur(brightness, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX))
-    return float(np.mean(deviation * deviation * deviation)) > 0
+    return float(np.vdot(deviation, np.square(deviation))) > 0
 
 
 def _factor(gray: NDArray[np.uint8], settings: BinariseSettings) -> int:
@@ -140,9 +140,10 @@ def _thresholds(
     sheet = _is_sheet(paper, window // 4, settings)
     brightness, contrast = paper.astype(np.float32), contrast.astype(np.float32)
     floor = np.maximum(brightness * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
+    np.copyto(floor, brightness, where=~sheet)  # nothing is darker than black
     for share in (settings.ink_share, settings.pale_share):
-        darkest_paper = brightness - np.maximum(contrast * np.float32(share), floor)
-        yield np.where(sheet, np.maximum(darkest_paper, 0), 0).astype(np.uint8)
+        darker = np.maximum(contrast * np.float32(share), floor)
+        yield np.maximum(np.subtract(brightness, darker, out=darker), 0, out=darker).astype(np.uint8)
 
 
 def _is_sheet(paper: NDArray[np.uint8], edge_px: int, settings: BinariseSettings) -> NDArray[np.bool_]:
