@@ -384,9 +384,11 @@ class StringSettings:
     reread_below: float = 0.95
     """Digits less sure together than this are read again as a string,"""
     crowded: float = 0.08
-    """and where more than this share of a page's numbers are, all of them: strokes touch there,"""
+    """and where more than this share of a page's numbers are, for strokes touch there,"""
     least_crowded: int = 5
-    """but no fewer;"""
+    """but no fewer,"""
+    confirm_below: float = 0.9995
+    """all that are less sure than this;"""
     min_loose: float = 0.25
     """and so are those with a piece of low ink at least this long beside them that may be a stroke of theirs:"""
     loose_reach: float = 0.35

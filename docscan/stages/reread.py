@@ -55,7 +55,7 @@ def find_doubtful(
     """The chains that hold ink not read, or whose digits are less sure together than `reread_below`; no words.
 
     On a page of numbers alone, what looks like a word is read too: digits that touch may. And where many chains are in
-    doubt, all are read: digits that touch may look like one.
+    doubt, all are read that are not sure beyond doubt: digits that touch may look like one.
 
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
@@ -91,7 +91,9 @@ def find_doubtful(
             ],
             dtype=np.bool_,
         )
-        again = in_doubt | _crowded(in_doubt, [is_unread[part] for part in parts], settings)
+        again = in_doubt.copy()
+        if _is_crowded(in_doubt, [is_unread[part] for part in parts], settings):
+            again |= [not is_unread[part].any() and sure[part].prod() < settings.confirm_below for part in parts]
         chosen = list(itertools.compress(parts, again))
         expected = tuple(
             "" if is_doubted else "".join(readings[member].text for member in part)
@@ -110,14 +112,10 @@ def find_doubtful(
     )
 
 
-def _crowded(
-    in_doubt: NDArray[np.bool_], is_unread: Sequence[NDArray[np.bool_]], settings: StringSettings
-) -> NDArray[np.bool_]:
-    """Which chains (N,) are digits alone, on a page of which many are in doubt; none elsewhere."""
-    doubts, numbers = np.count_nonzero(in_doubt), sum(not unread.all() for unread in is_unread)
-    if doubts < settings.least_crowded or doubts <= settings.crowded * numbers:
-        return np.zeros(len(in_doubt), np.bool_)
-    return np.array([not unread.any() for unread in is_unread], dtype=np.bool_)
+def _is_crowded(in_doubt: NDArray[np.bool_], is_unread: Sequence[NDArray[np.bool_]], settings: StringSettings) -> bool:
+    """Whether many of a page's chains (N,) are in doubt, of those that hold digits."""
+    doubts, numbers = int(np.count_nonzero(in_doubt)), sum(not unread.all() for unread in is_unread)
+    return doubts >= settings.least_crowded and doubts > settings.crowded * numbers
 
 
 def _is_word(is_unread: NDArray[np.bool_], is_letter: NDArray[np.bool_], settings: StringSettings) -> bool:

@@ -68,6 +68,11 @@ def test_where_many_numbers_are_in_doubt_all_are_read_again(doubts, sure, again)
     assert sorted(found.expected) == [""] * doubts + ["21"] * (again - doubts)
 
 
+def test_what_is_sure_beyond_doubt_needs_no_second_look_among_many_in_doubt():
+    found = doubtful(lines_of([0.9] * 5 + [0.999, 0.9999]))
+    assert (len(found.boxes), found.expected) == (6, ("",) * 5 + ("21",))
+
+
 @pytest.mark.parametrize(("text", "believed", "confidence"), [("21", "confirmed", 0.999), ("211", "string", 0.965)])
 def test_sure_digits_on_a_crowded_page_are_confirmed_or_not(text, believed, confidence):
     readings = lines_of([0.9] * 5 + [0.999])
