@@ -34,7 +34,7 @@ FORMAT = "1"
 _NEVER = 1.01  # no confidence reaches it
 _BATCH = 16  # one fixed shape: ONNX Runtime's memory grows with every new shape it meets; larger is no quicker
 _WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
-_STRIPS = 8  # ... so many at once where there are as many, else one
+_STRIPS = 8  # ... so many at once where there are as many, else one: that is nearly as quick, and no paper is read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +121,7 @@ class StringModel:
             narrower = max((other for other in _WIDTHS if other < width), default=-1)
             rows = [row for row, strip in enumerate(strips) if narrower < strip.shape[1] <= width]
             while rows:
-                size = _STRIPS if len(rows) >= _STRIPS // 2 else 1
+                size = _STRIPS if len(rows) >= _STRIPS else 1
                 taken, rows = rows[:size], rows[size:]
                 batch = np.zeros((size, STRIP_PX, width, PLANES), np.float32)
                 for place, row in zip(batch, taken, strict=False):
