@@ -282,19 +282,21 @@ def _darkness(gray: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.fl
     inked = np.count_nonzero(mask)
     if inked in (0, mask.size):
         return np.zeros(gray.shape, np.float32)
-    brightness = gray.astype(np.float32)
     of_ink = cv2.mean(gray, mask)[0]
     of_paper = (float(gray.sum(dtype=np.int64)) - of_ink * inked) / (mask.size - inked)
     if of_ink > of_paper:  # light ink on dark paper
-        brightness, of_paper = 255 - brightness, 255 - of_paper
-    reach = 2 * (gray.shape[0] // 2) + 1
-    is_ink = mask > 0
-    weights = (~is_ink).astype(np.float32)
-    near = cv2.blur(weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
-    paper = cv2.blur(brightness * weights, (reach, reach), borderType=cv2.BORDER_REPLICATE)
+        gray, of_paper = np.asarray(cv2.bitwise_not(gray), dtype=np.uint8), 255 - of_paper
+    is_paper = mask == 0
+    near, paper = (_means(plane, gray.shape[0]) for plane in (is_paper.view(np.uint8), gray * is_paper))
     paper = np.where(near > 0.02, paper / np.maximum(near, 0.02), np.float32(of_paper))
-    darker = paper - brightness
-    return np.asarray(darker / max(_of_rank(darker[is_ink], 0.8), 1.0), dtype=np.float32)
+    darker = paper - gray
+    return np.asarray(darker / max(_of_rank(darker[~is_paper], 0.8), 1.0), dtype=np.float32)
+
+
+def _means(plane: NDArray[np.uint8], reach: int) -> NDArray[np.float32]:
+    """The mean of a plane (h, w) within half of `reach` of every pixel: whole numbers are added up in half the time."""
+    window = (2 * (reach // 2) + 1,) * 2
+    return np.asarray(cv2.boxFilter(plane, cv2.CV_32F, window, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
 def _of_rank(values: NDArray[Any], share: float) -> float:
