@@ -189,8 +189,9 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     darkness = _darkness(gray[around.top : around.bottom, around.left : around.right], mask)
     is_strong = darkness >= _STRONG
     strong = _strokes(np.where(is_strong, mask, np.uint8(0)))
+    empty = Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
     if not strong.ink.any():
-        return Strip(np.zeros((STRIP_PX, 2 * BESIDE_PX, 2), np.uint8), float(left), 1.0)
+        return empty
     middle, scale = _fitted(_without_lines(strong.ink))
     commas = _hanging(strong, (middle, DIGIT_PX / scale))
     if commas is not None:
@@ -200,6 +201,8 @@ def cut_strip(gray: NDArray[np.uint8], ink: InkMask, box: Sequence[int] | NDArra
     dark[inside] = is_strong[inside]
     _, stats = label(dark)
     strokes = np.concatenate([stats[_is_stroke(stats)], _taken_out(darkness, seen, (middle, DIGIT_PX / scale))])
+    if not len(strokes):  # commas alone
+        return empty
     lefts, widths = strokes[:, cv2.CC_STAT_LEFT], strokes[:, cv2.CC_STAT_WIDTH]
     first, last = int(lefts.min()), int((lefts + widths).max())
     squeeze = min(1.0, (LONGEST_PX - 3 * BESIDE_PX) / ((last - first) * scale))
