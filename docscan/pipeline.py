@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surroundings
 from docscan.settings import Settings
 from docscan.stages.binarise import binarise
+from docscan.stages.bleed import find_bleed
 from docscan.stages.classify import DigitModel
 from docscan.stages.combs import restore_dividers
 from docscan.stages.components import find_components
@@ -15,6 +16,7 @@ from docscan.stages.decode import decode_glyphs
 from docscan.stages.frames import leave_out_frame
 from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.grain import leave_out_grain
+from docscan.stages.holes import leave_out_holes
 from docscan.stages.layout import arrange_numbers
 from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
@@ -42,8 +44,11 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
     weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
+    bleed = find_bleed(found.straight.page, found.glyphs, weighed, model, settings.bleed)
+    if bleed > settings.binarise.min_darkness:  # read again without what shows through from the other side
+        return read_page(page, model, settings.without_bleed(bleed))
     turns = find_turns(found.glyphs, weighed, model, settings.straighten)
-    if turns:  # the only second reading there is
+    if turns:
         upright = read_page(turned(page, turns), model, settings.without_turns())
         if reads_upright(upright.numbers, settings.straighten):
             return turned_back(upright, turns)
@@ -55,7 +60,7 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
 def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     """The numbers as they stand on the levelled page; how sure each is as a whole is another question."""
     straight = straighten(page, binarise(page, settings.binarise), settings.binarise, settings.straighten)
-    unruled = remove_rulings(straight.ink, settings.components, settings.rulings)
+    unruled = remove_rulings(leave_out_holes(straight.ink), settings.components, settings.rulings)
     components = find_components(unruled.ink, settings.components)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))

@@ -33,7 +33,11 @@ class BinariseSettings:
     min_contrast: float = 0.08
     """... and darker than the paper by at least this share of the paper's brightness: faint pencil is by 0.08."""
     noise_sigmas: float = 4
-    """... and by this many standard deviations of the grain."""
+    """... and by this many standard deviations of the grain,"""
+    min_darkness: float = 0
+    """and by this many gray levels: 0 where nothing shows through from the other side of the paper;"""
+    min_pale_darkness: float = 0.77
+    """a printed line by this share of that: it may be as pale as what shows through."""
     sauvola_k: float = 0.2
     """How far below the mean of a flat window Sauvola's threshold lies, as a share of it."""
     wolf_k: float = 0.3
@@ -42,6 +46,38 @@ class BinariseSettings:
     """Paper darker than this share of the sheet's is the table the sheet lies on: no ink there. Shadows leave 0.4."""
     min_sheet: float = 0.2
     """Beside the largest sheet on a table, others are at least this share of its size: a gleam is no sheet."""
+
+
+@dataclass(frozen=True, slots=True)
+class BleedSettings:
+    """When what is pale on a page shows through from its other side."""
+
+    min_glyphs: int = 12
+    """On fewer there is nothing to tell."""
+    well_read: float = 0.9
+    """A page of whose glyphs this share are digits of sure numbers is not looked at;"""
+    sure: float = 0.9
+    """a number is sure from here on."""
+    sample: int = 512
+    """How dark so many glyphs are is measured, evenly over the page,"""
+    most: int = 256
+    """and so many of the dark ones, and of the pale ones, are read."""
+    sure_digit: float = 0.9
+    """Surer than this, one is a digit. Dark digits are writing;"""
+    max_darkness: float = 0.5
+    """what shows through is no darker than this share of it."""
+    min_mirrored: int = 3
+    """So many of the pale glyphs are digits when mirrored and none as they stand,"""
+    min_lead: float = 4
+    """and this many times as many as the other way about: pale print has letters like E and P;"""
+    palest: float = 0.33
+    """of those no darker than this share of what is written"""
+    min_lead_of_palest: float = 1.5
+    """no more than this."""
+    darkest: float = 90
+    """What shows through is as dark as this percentile of those,"""
+    above: float = 1.3
+    """and a stroke in places by this factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +509,7 @@ class Settings:
     """All of them; the digest goes into every page's key, so changing one reads pages again."""
 
     binarise: BinariseSettings = field(default_factory=BinariseSettings)
+    bleed: BleedSettings = field(default_factory=BleedSettings)
     straighten: StraightenSettings = field(default_factory=StraightenSettings)
     rulings: RulingSettings = field(default_factory=RulingSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
@@ -501,6 +538,10 @@ class Settings:
     def without_turns(self) -> Self:
         """The same for a page that stands upright already."""
         return replace(self, straighten=replace(self.straighten, quarter_turns=False))
+
+    def without_bleed(self, darkness: float) -> Self:
+        """The same for a page on which what is darker than its paper by less, gray levels, is of the other side."""
+        return replace(self, binarise=replace(self.binarise, min_darkness=darkness))
 
     def digest(self) -> str:
         """12 hex digits that change when any setting does."""

@@ -141,8 +141,9 @@ def _thresholds(
     brightness, contrast = paper.astype(np.float32), contrast.astype(np.float32)
     floor = np.maximum(brightness * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
     np.copyto(floor, brightness, where=~sheet)  # nothing is darker than black
-    for share in (settings.ink_share, settings.pale_share):
-        darker = np.maximum(contrast * np.float32(share), floor)
+    for share, least in ((settings.ink_share, 1.0), (settings.pale_share, settings.min_pale_darkness)):
+        least_dark = np.maximum(floor, np.float32(least * settings.min_darkness))
+        darker = np.maximum(contrast * np.float32(share), least_dark, out=least_dark)
         yield np.maximum(np.subtract(brightness, darker, out=darker), 0, out=darker).astype(np.uint8)
 
 

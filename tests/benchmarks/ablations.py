@@ -85,6 +85,8 @@ def tricks() -> Iterator[Trick]:
     for method in ("otsu", "adaptive", "sauvola", "wolf"):
         yield Trick(f"our local threshold ({method} instead)", settings=_set("binarise", method=method))
     yield Trick("levelling", settings=_set("straighten", least_deg=90.0, least_row_deg=90.0))
+    yield Trick("punch holes left out", {"leave_out_holes": lambda ink: ink})
+    yield Trick("what shows through left out", {"find_bleed": lambda *_: 0.0})
     yield Trick("rulings taken out", {"remove_rulings": _ruled})
     yield Trick("... where one has faded", settings=_set("rulings", max_faded=0.0))
     yield Trick("... and thick boxes of one digit", settings=_set("rulings", max_box=0.0))

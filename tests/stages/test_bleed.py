@@ -1,0 +1,51 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from docscan.pipeline import read_page
+from docscan.records import Page
+from docscan.settings import Settings
+from docscan.stages.classify import load_model
+
+FRONT = ("2437", "5926", "7345", "4093", "6752", "3924", "2576", "4735")
+BACK = ("7253", "2934", "5437", "4972", "3254", "9347")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model()
+
+
+def written(numbers, darkness, first, step=150):
+    """White paper with numbers one below the other, each 40 px high, so many gray levels darker than it."""
+    page = np.full((1400, 1000), 230, np.uint8)
+    for row, text in enumerate(numbers):
+        for place, digit in enumerate(text):
+            at = first[0] + 42 * place, first[1] + step * row
+            cv2.putText(page, digit, at, cv2.FONT_HERSHEY_SIMPLEX, 1.8, 230 - darkness, 5, cv2.LINE_AA)
+    return page
+
+
+def read(page, model, settings=None):
+    return [number.text for number in read_page(Page(page, 200.0), model, settings or Settings()).numbers]
+
+
+@pytest.mark.parametrize("darkness", [25, 45])
+def test_mirrored_digits_far_paler_than_the_rest_are_of_the_other_side(model, darkness):
+    behind = cv2.GaussianBlur(written(BACK, darkness, (150, 170))[:, ::-1], (0, 0), 1.2)
+    page = np.minimum(written(FRONT, 180, (150, 100)), behind)
+    assert read(page, model) == list(FRONT)
+    with_all = replace(Settings(), bleed=replace(Settings().bleed, min_glyphs=10_000))
+    assert len(read(page, model, with_all)) > len(FRONT)
+
+
+def test_pale_digits_that_are_not_mirrored_are_read(model):
+    pencil = written(BACK, 45, (550, 170))
+    assert sorted(read(np.minimum(written(FRONT, 180, (150, 100)), pencil), model)) == sorted(FRONT + BACK)
+
+
+def test_mirrored_digits_as_dark_as_the_rest_are_there(model):
+    page = np.minimum(written(FRONT, 180, (150, 100)), written(BACK, 150, (150, 170))[:, ::-1])
+    assert len(read(page, model)) > len(FRONT)
