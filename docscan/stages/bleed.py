@@ -45,8 +45,9 @@ def find_bleed(
         as_pale = darkness[pale] <= share * written
         behind, before = as_pale & mirrored & ~upright, as_pale & upright & ~mirrored
         if np.count_nonzero(behind) >= max(settings.min_mirrored, lead * np.count_nonzero(before)):
-            darkest = float(np.percentile(darkness[pale][behind], settings.darkest))
-            return min(settings.above * darkest, settings.max_darkness * written)
+            least = settings.above * float(np.percentile(darkness[pale][behind], settings.darkest))
+            if least <= settings.max_darkness * written:  # else pieces of it would be left, and of writing lost
+                return least
     return 0.0
 
 
