@@ -417,6 +417,8 @@ class StringSettings:
     """... and where a string has all of them and more."""
     max_mark: float = 0.4
     """Low ink in a string longer than this share of its height is a piece of a digit, and no point or dash."""
+    max_rows: float = 1.5
+    """A string higher than its pieces usually are, by this factor, holds something that is no digit."""
     reread_below: float = 0.95
     """Digits less sure together than this are read again as a string,"""
     crowded: float = 0.08

@@ -41,8 +41,8 @@ class Doubtful:
     """(N,): a stroke of theirs may lie beside them."""
     expected: tuple[str, ...]
     """The digits of those that are in doubt for no reason of their own, but because much of the page is; else ""."""
-    trust: float = 1.0
-    """0..1: how far digits that were read alone are believed."""
+    is_lone: bool = False
+    """True where they are the strings of a picture of one line."""
 
 
 def find_doubtful(
@@ -108,7 +108,7 @@ def find_doubtful(
         np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
         np.array([is_loose[part].any() for part in chosen], dtype=np.bool_),
         expected,
-        settings.lone_trust if len(lone) else 1.0,
+        len(lone) > 0,
     )
 
 
@@ -146,6 +146,7 @@ def settle(
     """
     settled: dict[int, Digit] = {}
     believed: list[_Believed] = []
+    boxes = _boxes(readings)
     columns = (
         doubtful.boxes,
         doubtful.members,
@@ -161,8 +162,8 @@ def settle(
         alone *= settings.beside_unread if unread else 1.0
         if is_loose and string.text != text:
             alone *= settings.beside_loose
-        if not _is_within(string.text, text):  # digits that it does not see may be there all the same
-            alone *= doubtful.trust
+        if doubtful.is_lone and not _is_within(string.text, text):  # digits that it does not see may be there
+            alone *= settings.lone_trust
         if len(text) < len(string.text) and _is_within(text, string.text):
             alone *= settings.left_out  # a stroke that went with a ruling is seen by the reader of strings alone
         beside_letter = settings.min_beside_letter if text else settings.min_no_digit
@@ -179,7 +180,8 @@ def settle(
             settled |= {member: replace(readings[member], confidence=sure, looks=looks) for member in digits}
         elif string.probability > alone:
             sure = _against(string.probability, alone)
-            believed.append(_Believed(string, box, members, sure, Looks("string", alone, string.probability)))
+            rows = (int(box[1]), int(box[3])) if doubtful.is_lone else _rows(box, boxes[members], settings)
+            believed.append(_Believed(string, box, rows, members, sure, Looks("string", alone, string.probability)))
         else:
             # A rival makes nobody surer than they were.
             sure = min(1.0, _against(alone, string.probability) / max(alone, 1e-9))
@@ -190,7 +192,6 @@ def settle(
             }
     believed = _read_once(believed)
     gone = {int(member) for one in believed for member in one.members}
-    boxes = _boxes(readings)
     gone |= {int(row) for one in believed for row in np.flatnonzero(one.covers(boxes))}
     rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
     rest += [digit for one in believed for digit in one.digits()]
@@ -206,6 +207,8 @@ class _Believed:
     string: StringReading
     box: NDArray[np.int32]
     """Of its chain."""
+    rows: tuple[int, int]
+    """Top and bottom of its digits."""
     members: NDArray[np.intp]
     probability: float
     looks: Looks
@@ -217,7 +220,7 @@ class _Believed:
 
     def digits(self) -> list[Digit]:
         """Its digits."""
-        return [replace(digit, looks=self.looks) for digit in _digits(self.string, self.box, self.probability)]
+        return [replace(digit, looks=self.looks) for digit in _digits(self.string, self.rows, self.probability)]
 
 
 def _read_once(believed: Sequence[_Believed]) -> list[_Believed]:
@@ -271,10 +274,24 @@ def _boxes(readings: Sequence[Digit]) -> NDArray[np.int32]:
     return np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
 
 
-def _digits(string: StringReading, box: NDArray[np.int32], probability: float) -> list[Digit]:
-    """A string's digits, each as sure as their number makes it; their boxes as high as the string's."""
-    each = probability ** (1 / len(string.text))
+def _rows(box: NDArray[np.int32], members: NDArray[np.int32], settings: StringSettings) -> tuple[int, int]:
+    """Top and bottom of the digits of a chain: of its box, but where a stain or a line in it is far higher than they.
+
+    Two numbers with a stain between would be as near each other as its height makes them.
+    """
     top, bottom = int(box[1]), int(box[3])
+    if not len(members):
+        return top, bottom
+    _, usual_top, _, usual_bottom = np.median(members, axis=0).astype(int).tolist()
+    if bottom - top <= settings.max_rows * (usual_bottom - usual_top):
+        return top, bottom
+    return usual_top, usual_bottom
+
+
+def _digits(string: StringReading, rows: tuple[int, int], probability: float) -> list[Digit]:
+    """A string's digits, each as sure as their number makes it; their boxes as high as the string."""
+    each = probability ** (1 / len(string.text))
+    top, bottom = rows
     digits = []
     for place, (text, (left, right)) in enumerate(zip(string.text, string.columns, strict=True)):
         rivals: dict[str, float] = {}

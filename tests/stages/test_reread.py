@@ -194,3 +194,15 @@ def test_of_two_strings_from_the_same_ink_the_surer_is_believed():
     readings = [StringReading("17", 0.9, (), ((0.0, 20.0), (20.0, 44.0))), StringReading("7", 0.95, (), ((0.0, 44.0),))]
     left = settle(row("?", width=40), found, readings, BARE, StringSettings())
     assert [digit.text for digit in left.readings] == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("stain", "lone", "rows"),
+    [((52, 0, 60, 56), (), (10, 40)), ((52, 6, 60, 46), (), (6, 46)), ((52, 0, 60, 56), [[0, 0, 104, 56]], (0, 56))],
+)
+def test_a_stain_among_digits_makes_them_no_higher(stain, lone, rows):
+    about = Surroundings(BARE.rulings, LowInk(), np.array([stain], np.int32))
+    readings = row("12") + tuple(Digit("3", 0.9, Box(24 * place, 10, 24 * place + 20, 40)) for place in (3,))
+    found = doubtful(readings, about, lone)
+    left = settle(readings, found, [string("1237", 0.99)], about, StringSettings()).readings
+    assert {(digit.text, digit.box.top, digit.box.bottom) for digit in left} == {(text, *rows) for text in "1237"}
