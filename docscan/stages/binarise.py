@@ -43,8 +43,12 @@ def light_ink(page: Page, small: NDArray[np.uint8], settings: BinariseSettings) 
 def reduced(gray: NDArray[np.uint8], settings: BinariseSettings) -> NDArray[np.uint8]:
     """A (H, W) page shrunk by the whole number that brings its short side nearest to `side_px`."""
     factor = _factor(gray, settings)
-    size = max(1, gray.shape[1] // factor), max(1, gray.shape[0] // factor)
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    height, width = (max(1, side // factor) for side in gray.shape)
+    small = gray[: height * factor, : width * factor]
+    while factor % 2 == 0:  # twice to a half takes an eighth of the time of once to a quarter
+        factor //= 2
+        small = np.asarray(cv2.resize(small, (width * factor, height * factor), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def is_light_on_dark(small: NDArray[np.uint8]) -> bool:

@@ -42,7 +42,10 @@ def _holes(ink: NDArray[np.uint8]) -> Iterator[tuple[int, int, float]]:
     height, width = ink.shape
     if min(height, width) < 3 * _FROM_EDGE_PX:
         return
-    _, stats = label(np.asarray(cv2.erode(ink, np.ones((_PEN_PX, _PEN_PX), np.uint8)), dtype=np.uint8))
+    blots = np.asarray(cv2.erode(ink, np.ones((_PEN_PX, _PEN_PX), np.uint8)), dtype=np.uint8)
+    if not blots.any():
+        return
+    _, stats = label(blots)
     if len(stats) > _BLOTS:
         return
     for left, top, across, down, _ in stats[1:].tolist():
