@@ -337,7 +337,7 @@ def _fitted(strong: NDArray[np.uint8]) -> tuple[float, float]:
     first, last = int(columns[0]), int(columns[-1]) + 1
     windows = [
         slice(start, start + window)
-        for start in range(first, max(first + 1, last + 1 - window // 2), max(1, window // 2))
+        for start in range(first, max(first + 1, min(last, last + 1 - window // 2)), max(1, window // 2))
     ]
     heights = np.array([bottoms[columns].max() - tops[columns].min() for columns in windows])
     usual = _of_rank(heights[heights > 0], 0.6)  # above the median: gaps and points between digits are low

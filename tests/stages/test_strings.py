@@ -351,6 +351,13 @@ def test_the_shipped_reader_reads_printed_digits_that_touch(model, text):
     assert reading.text == text
 
 
+@pytest.mark.parametrize("height", [1, 2, 3, 5])
+def test_ink_of_a_few_pixels_at_the_end_of_the_page_makes_a_strip(height):
+    page = page_with((298 - 9 * height, 50, 300, 50 + height))
+    [strip] = cut_strips(page, mask(page), np.array([[298 - 9 * height, 50, 300, 50 + height]]))
+    assert strip.pixels.shape[0] == STRIP_PX
+
+
 def test_a_strip_that_says_what_is_expected_is_looked_at_once(model):
     page = np.full((120, 180), 235, np.uint8)
     cv2.putText(page, "17", (30, 80), cv2.FONT_HERSHEY_SIMPLEX, 2, 40, 5, cv2.LINE_AA)
