@@ -5,10 +5,10 @@ Each stage is a pure function over frozen records; call them one by one to look 
 
 from dataclasses import dataclass
 
-from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surroundings
+from docscan.records import Glyphs, Number, Page, PageResult, Squares, Straight, Surroundings
 from docscan.settings import Settings
+from docscan.stages.backdrop import find_backdrop
 from docscan.stages.binarise import binarise
-from docscan.stages.bleed import find_bleed
 from docscan.stages.classify import DigitModel
 from docscan.stages.combs import restore_dividers
 from docscan.stages.components import find_components
@@ -32,6 +32,7 @@ class Found:
     """The numbers of a page, not yet weighed, and what they were found in."""
 
     straight: Straight
+    squares: Squares | None
     glyphs: Glyphs
     numbers: tuple[Number, ...]
     about: Surroundings
@@ -44,9 +45,9 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
     weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
-    bleed = find_bleed(found.straight.page, found.glyphs, weighed, model, settings.bleed)
-    if bleed > settings.binarise.min_darkness:  # read again without what shows through from the other side
-        return read_page(page, model, settings.without_bleed(bleed))
+    backdrop = find_backdrop(found.straight.page, found.glyphs, weighed, found.squares, model, settings.backdrop)
+    if backdrop > settings.binarise.min_darkness:
+        return read_page(page, model, settings.without_backdrop(backdrop))
     turns = find_turns(found.glyphs, weighed, model, settings.straighten)
     if turns:
         upright = read_page(turned(page, turns), model, settings.without_turns())
@@ -74,4 +75,5 @@ def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
     digits, about = restore_dividers(digits, about, settings.layout)
-    return Found(straight, glyphs, arrange_numbers(digits, about, settings.layout), about, len(components) == 0)
+    numbers = arrange_numbers(digits, about, settings.layout)
+    return Found(straight, unruled.squares, glyphs, numbers, about, len(components) == 0)

@@ -124,13 +124,29 @@ class Rulings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Squares:
+    """The lines of squared paper, page pixels."""
+
+    pitch: float
+    """From one to the next."""
+    across: NDArray[np.float64]
+    """(N,): y of every horizontal line in the middle of the page, from the top down."""
+    along: NDArray[np.float64]
+    """(M,): x of every upright in the middle of the page."""
+    slope: float
+    """Of the horizontal ones: y over x; the uprights lean by as much."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Unruled:
     """A page's ink taken apart into what was written and what was ruled."""
 
     ink: InkMask
     """The ink without its rulings; strokes that cross them stay whole."""
     rulings: Rulings
-    """What was taken out; empty on a page without."""
+    """What was taken out; empty on a page without, and on squared paper, whose lines set nothing apart."""
+    squares: Squares | None = None
+    """Those lines."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

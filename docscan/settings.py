@@ -35,7 +35,7 @@ class BinariseSettings:
     noise_sigmas: float = 4
     """... and by this many standard deviations of the grain,"""
     min_darkness: float = 0
-    """and by this many gray levels: 0 where nothing shows through from the other side of the paper;"""
+    """and by this many gray levels: 0 but for squared paper, and where something shows through from the other side;"""
     min_pale_darkness: float = 0.77
     """a printed line by this share of that: it may be as pale as what shows through."""
     sauvola_k: float = 0.2
@@ -49,8 +49,8 @@ class BinariseSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class BleedSettings:
-    """When what is pale on a page shows through from its other side."""
+class BackdropSettings:
+    """When what is pale on a page is squared paper, or shows through from its other side."""
 
     min_glyphs: int = 12
     """On fewer there is nothing to tell."""
@@ -77,7 +77,9 @@ class BleedSettings:
     darkest: float = 90
     """What shows through is as dark as this percentile of those,"""
     above: float = 1.3
-    """and a stroke in places by this factor."""
+    """and a stroke in places by this factor; so are the lines of squared paper,"""
+    max_squares: float = 0.6
+    """which is left out where that is no darker than this share of what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,16 @@ class RulingSettings:
     """thinner than this,"""
     frame_length: float = 1.4
     """and off the picture or at least this long: a 1 at the end of a tight string is as long as a digit."""
+    least_squares: int = 14
+    """Squared paper has so many lines both ways: a sudoku has ten,"""
+    square_seen: float = 0.35
+    """each of which shows over this share of the page,"""
+    max_square: float = 1.7
+    """no further apart than this: the cells of a table of single digits are wider,"""
+    square_evenness: float = 0.08
+    """and as far both ways, but for this share; from one to the next, twice that,"""
+    square_share: float = 0.7
+    """in so many places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,7 +523,7 @@ class Settings:
     """All of them; the digest goes into every page's key, so changing one reads pages again."""
 
     binarise: BinariseSettings = field(default_factory=BinariseSettings)
-    bleed: BleedSettings = field(default_factory=BleedSettings)
+    backdrop: BackdropSettings = field(default_factory=BackdropSettings)
     straighten: StraightenSettings = field(default_factory=StraightenSettings)
     rulings: RulingSettings = field(default_factory=RulingSettings)
     components: ComponentSettings = field(default_factory=ComponentSettings)
@@ -541,8 +553,8 @@ class Settings:
         """The same for a page that stands upright already."""
         return replace(self, straighten=replace(self.straighten, quarter_turns=False))
 
-    def without_bleed(self, darkness: float) -> Self:
-        """The same for a page on which what is darker than its paper by less, gray levels, is of the other side."""
+    def without_backdrop(self, darkness: float) -> Self:
+        """The same for a page on which what is darker than its paper by less, gray levels, is no writing."""
         return replace(self, binarise=replace(self.binarise, min_darkness=darkness))
 
     def digest(self) -> str:

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import InkMask, Rulings, Unruled
+from docscan.records import InkMask, Rulings, Squares, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.lines import Lines, Scale, find_lines
+from docscan.stages.squares import find_squares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +51,16 @@ class _Measured:
 def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettings) -> Unruled:
     """Take ruled lines, grids, boxes and combs out of the ink; digits on, under or across a line keep their strokes.
 
-    A page without lines keeps its ink as it is.
+    A page without lines keeps its ink as it is. The lines of squared paper go from edge to edge, where they have faded
+    beside writing as well.
     """
     rows, columns, scale = find_lines(ink, size, settings)
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
+    found = Rulings(*_segments(rows), *_segments(columns, upright=True))
+    squares = find_squares(found, ink.ink.shape, scale.unit, settings)
+    if squares is not None:
+        rows, columns = _lines_of(squares, ink.ink.shape, rows, columns)
     rest = ink.ink.copy()
     rows, spared_by_rows = _cut(ink.with_pale, rest, rows, scale, upright=False)
     columns, spared_by_columns = _cut(ink.with_pale, rest, columns, scale, upright=True)
@@ -62,7 +68,25 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
         by_row = np.zeros(rest.size, np.bool_)
         by_row[spared_by_rows] = True
         rest.reshape(-1)[spared_by_columns[by_row[spared_by_columns]]] = 0
-    return Unruled(InkMask(rest, ink.dpi), Rulings(*_segments(rows), *_segments(columns, upright=True)))
+    if squares is not None:
+        rows, columns = rows.where(np.zeros(len(rows), np.bool_)), columns.where(np.zeros(len(columns), np.bool_))
+    rulings = Rulings(*_segments(rows), *_segments(columns, upright=True))
+    return Unruled(InkMask(rest, ink.dpi), rulings, squares)
+
+
+def _lines_of(squares: Squares, shape: tuple[int, ...], rows: Lines, columns: Lines) -> tuple[Lines, Lines]:
+    """All lines of squared paper on a page of that shape (H, W), as thick as those found, from edge to edge."""
+    height, width = shape
+    made = []
+    for places, length, middle, slope, known in (
+        (squares.across, width, width / 2, squares.slope, rows),
+        (squares.along, height, height / 2, -squares.slope, columns),
+    ):
+        each = np.ones(len(places))
+        offsets, thickness = places - slope * middle, float(np.median(known.thicknesses()))
+        number = np.arange(len(places), dtype=np.intp)
+        made.append(Lines(number, 0 * each, (length - 1) * each, offsets, slope * each, thickness * each))
+    return made[0], made[1]
 
 
 def _segments(lines: Lines, *, upright: bool = False) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -86,7 +86,7 @@ def tricks() -> Iterator[Trick]:
         yield Trick(f"our local threshold ({method} instead)", settings=_set("binarise", method=method))
     yield Trick("levelling", settings=_set("straighten", least_deg=90.0, least_row_deg=90.0))
     yield Trick("punch holes left out", {"leave_out_holes": lambda ink: ink})
-    yield Trick("what shows through left out", {"find_bleed": lambda *_: 0.0})
+    yield Trick("squared paper and what shows through left out", {"find_backdrop": lambda *_: 0.0})
     yield Trick("rulings taken out", {"remove_rulings": _ruled})
     yield Trick("... where one has faded", settings=_set("rulings", max_faded=0.0))
     yield Trick("... and thick boxes of one digit", settings=_set("rulings", max_box=0.0))

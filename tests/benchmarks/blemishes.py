@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.blemishes [--pages 10] [--kinds holes "shows through 0.3"]
 
-The same drawn pages of five kinds, at 200 and 300 dpi, by drawn hands, bear each blemish in turn. A false number is a
-row where nothing was written; what nobody is asked to look at is counted apart. The same arguments draw the same pages.
+The same drawn pages of five kinds, at 200 and 300 dpi, by drawn hands, bear each blemish in turn; five kinds without
+lines of their own are written on each paper. A false number is a row where nothing was written; what nobody is asked to
+look at is counted apart. The same arguments draw the same pages.
 """
 
 # ruff: noqa: T201  what is measured is printed
@@ -27,6 +28,7 @@ from training.pages import DrawnPage, draw_page
 
 SEED, OTHER_SEED = 51, 52
 PAGE_KINDS = ("clean", "table", "ruled", "boxes", "words")
+BARE_KINDS = ("clean", "dense", "columns", "faint", "touching")  # with squares, in place of those with lines or print
 BACK_KINDS = ("table", "words", "ruled", "clean")
 DPIS = (200, 300)
 MM_PER_INCH = 25.4
@@ -92,17 +94,30 @@ def shows_through(gray: Gray, rng: np.random.Generator, mm: float, number: int, 
     return _darker(gray, share * np.clip(np.median(blurred) - blurred.astype(np.float64), 0, None))
 
 
+def squared(gray: Gray, rng: np.random.Generator, mm: float, _: int, *, step: float, shade: int) -> Gray:
+    """Lines both ways, 0.2 mm thick and so many apart, where the paper is plain."""
+    height, width = gray.shape
+    on_line = [
+        (np.arange(side) - rng.uniform(0, step) * mm) % (step * mm) < max(1.0, 0.2 * mm) for side in (height, width)
+    ]
+    return np.where(on_line[0][:, np.newaxis] | on_line[1], np.minimum(gray, shade), gray).astype(np.uint8)
+
+
 def _darker(gray: Gray, by: NDArray[np.float64]) -> Gray:
     return np.clip(gray - by, 0, 255).astype(np.uint8)
 
 
 BLEMISHES: dict[str, Blemish] = {
     "none": lambda gray, *_: gray,
+    "bare paper": lambda gray, *_: gray,
     "holes": holes,
     "staple": staple,
     "scanner edge": scanner_edge,
     "fold": fold,
     "stain": stain,
+    "squared paper": partial(squared, step=5, shade=200),
+    "squared paper, dark": partial(squared, step=5, shade=150),
+    "millimetre paper": partial(squared, step=1, shade=205),
     "shows through 0.15": partial(shows_through, share=0.15),
     "shows through 0.3": partial(shows_through, share=0.3),
     "shows through 0.5": partial(shows_through, share=0.5),
@@ -121,10 +136,10 @@ class Measured:
     """Those of them that nobody is asked to look at."""
 
 
-def draw(pages: int) -> list[DrawnPage]:
+def draw(pages: int, kinds: Sequence[str] = PAGE_KINDS) -> list[DrawnPage]:
     """So many, of the kinds in turn."""
     return [
-        draw_page(PAGE_KINDS[number % 5], np.random.default_rng((SEED, number)), dpi=DPIS[number % 2])
+        draw_page(kinds[number % len(kinds)], np.random.default_rng((SEED, number)), dpi=DPIS[number % 2])
         for number in range(pages)
     ]
 
@@ -168,11 +183,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pages", type=int, default=10, help="how many (10)")
     parser.add_argument("--kinds", nargs="+", choices=list(BLEMISHES), default=list(BLEMISHES), help="some of them")
     options = parser.parse_args(arguments)
-    pages, model = draw(options.pages), load_model()
+    model = load_model()
+    pages, bare = (draw(options.pages, kinds) for kinds in (PAGE_KINDS, BARE_KINDS))
     print("| blemish | digit accuracy | numbers F1 | false numbers a page | of them unseen |")
     print("|---|--:|--:|--:|--:|")
     for kind in options.kinds:
-        print(row(kind, measure(pages, BLEMISHES[kind], model)), flush=True)
+        print(row(kind, measure(bare if "paper" in kind else pages, BLEMISHES[kind], model)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,57 @@
-"""Glyphs -> how dark what shows through from the other side of the paper is, so that the page is read without it.
+"""What a page has before and behind its writing, and how dark that is, so that the page is read again without it.
 
-It is far paler than what is written, and mirrored: its digits are read from behind. Pale letters are read neither way,
-and pencil beside a pen as it stands.
+Squared paper is lines everywhere, which set nothing apart. What shows through from the other side is far paler than
+what is written, and mirrored: its digits are read from behind. Pale letters are read neither way, and pencil beside a
+pen as it stands.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import NOT_A_DIGIT, Glyphs, Number, Page
-from docscan.settings import BleedSettings
+from docscan.records import NOT_A_DIGIT, Glyphs, Number, Page, Squares
+from docscan.settings import BackdropSettings
 from docscan.stages.classify import DigitModel
 from docscan.stages.normalise import normalise_all
+from docscan.stages.squares import darkness_of
 
 _BESIDE_PX = 3  # from a glyph's box: there is paper, at most of the corners and sides
 _PAPER = 75  # percentile of the gray there
+_WRITTEN = 75  # percentile of the darkness of glyphs on squared paper: some are pieces of lines
 _DARKEST = 95  # percentile of the darkness of glyphs: writing is as dark, or a page's print
 _INK = 25  # percentile of the gray of a glyph's ink: its edges are paler
 
 
-def find_bleed(
-    page: Page, glyphs: Glyphs, numbers: tuple[Number, ...], model: DigitModel, settings: BleedSettings
+def find_backdrop(
+    page: Page,
+    glyphs: Glyphs,
+    numbers: tuple[Number, ...],
+    squares: Squares | None,
+    model: DigitModel,
+    limits: BackdropSettings,
 ) -> float:
-    """By how many gray levels ink must be darker than its paper not to be of the other side; 0 where none is seen.
+    """By how many gray levels ink must be darker than its paper to be writing; 0 where there is nothing else.
 
     `page` is dark on light; another gives 0. So does one most of whose glyphs are surely read digits, without a closer
     look: that is most pages.
     """
-    sure = sum(len(number.digits) for number in numbers if number.confidence > settings.sure)
-    if len(glyphs) < settings.min_glyphs or sure >= settings.well_read * len(glyphs):
+    sure = sum(len(number.digits) for number in numbers if number.confidence > limits.sure)
+    if len(glyphs) < limits.min_glyphs or sure >= limits.well_read * len(glyphs):
         return 0.0
+    return _of_squares(page, glyphs, squares, limits) if squares else _of_bleed(page, glyphs, model, limits)
+
+
+def _of_squares(page: Page, glyphs: Glyphs, squares: Squares, limits: BackdropSettings) -> float:
+    """How dark squared paper is; 0 where it is no paler than writing."""
+    sample = _evenly(np.arange(len(glyphs)), limits.most)
+    written = float(
+        np.percentile(_darkness(page.gray, glyphs.boxes[sample], [glyphs.inks[row] for row in sample]), _WRITTEN)
+    )
+    least = limits.above * darkness_of(squares, page.gray)
+    return least if least <= limits.max_squares * written else 0.0
+
+
+def _of_bleed(page: Page, glyphs: Glyphs, model: DigitModel, settings: BackdropSettings) -> float:
+    """How dark what shows through from the other side is; 0 where nothing does."""
     sample = _evenly(np.arange(len(glyphs)), settings.sample)
     darkness = _darkness(page.gray, glyphs.boxes[sample], [glyphs.inks[row] for row in sample])
     dark = _evenly(np.flatnonzero(darkness > settings.max_darkness * np.percentile(darkness, _DARKEST)), settings.most)
@@ -70,7 +93,7 @@ def _darkness(gray: NDArray[np.uint8], boxes: NDArray[np.int32], inks: list[NDAr
     return np.asarray(np.maximum(paper - np.array(own), 0.0), dtype=np.float64)
 
 
-def _are_digits(inks: list[NDArray[np.uint8]], model: DigitModel, settings: BleedSettings) -> NDArray[np.bool_]:
+def _are_digits(inks: list[NDArray[np.uint8]], model: DigitModel, settings: BackdropSettings) -> NDArray[np.bool_]:
     """Which pieces of ink are surely digits."""
     chances = model.probabilities(normalise_all(inks))[:, :NOT_A_DIGIT]
     return np.asarray(chances.max(axis=1) > settings.sure_digit)

@@ -37,7 +37,7 @@ def test_mirrored_digits_far_paler_than_the_rest_are_of_the_other_side(model, da
     behind = cv2.GaussianBlur(written(BACK, darkness, (150, 170))[:, ::-1], (0, 0), 1.2)
     page = np.minimum(written(FRONT, 180, (150, 100)), behind)
     assert read(page, model) == list(FRONT)
-    with_all = replace(Settings(), bleed=replace(Settings().bleed, min_glyphs=10_000))
+    with_all = replace(Settings(), backdrop=replace(Settings().backdrop, min_glyphs=10_000))
     assert len(read(page, model, with_all)) > len(FRONT)
 
 

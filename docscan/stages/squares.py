@@ -1,0 +1,88 @@
+"""Rulings -> squared paper: lines both ways at one small distance, that set nothing apart, and how dark they are.
+
+What is written on it runs across the squares. A table's cells are wider than its digits are high, or not square; a comb
+is one row high; the squares of a sudoku are few.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.records import Rulings, Squares
+from docscan.settings import RulingSettings
+
+_SAMPLES = 200  # places on a line where its darkness is looked at
+_BESIDE_PX = 2  # from its middle: the line is no further off there
+_PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
+
+
+def find_squares(rulings: Rulings, shape: tuple[int, ...], unit: float, settings: RulingSettings) -> Squares | None:
+    """The squared paper of a page of `shape` (H, W) whose digits are `unit` px high, or None."""
+    height, width = shape
+    flat, upright = rulings.horizontal.astype(np.float64), rulings.vertical.astype(np.float64)[:, [1, 0, 3, 2]]
+    if min(len(flat), len(upright)) < settings.least_squares:
+        return None
+    slope = float(np.median(np.concatenate([_slopes(flat), -_slopes(upright)])))
+    rows = _lattice(*_places(flat, slope, width / 2), settings.square_seen * width, settings)
+    columns = _lattice(*_places(upright, -slope, height / 2), settings.square_seen * height, settings)
+    if rows is None or columns is None:
+        return None
+    (down, across), (right, along) = rows, columns
+    is_square = abs(down - right) <= settings.square_evenness * max(down, right)
+    return (
+        Squares((down + right) / 2, across, along, slope) if is_square and down <= settings.max_square * unit else None
+    )
+
+
+def _slopes(lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (lines[:, 3] - lines[:, 1]) / np.maximum(lines[:, 2] - lines[:, 0], 1)
+
+
+def _places(lines: NDArray[np.float64], slope: float, middle: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where lines (N, 4) with that slope are in the middle of the page, in order, and how long each is."""
+    at, across = (lines[:, 0] + lines[:, 2]) / 2, (lines[:, 1] + lines[:, 3]) / 2
+    places = across - slope * (at - middle)
+    order = np.argsort(places, kind="stable")
+    return places[order], (lines[:, 2] - lines[:, 0])[order]
+
+
+def _lattice(
+    places: NDArray[np.float64], lengths: NDArray[np.float64], least: float, settings: RulingSettings
+) -> tuple[float, NDArray[np.float64]] | None:
+    """The distance from line to line, and every line's place, of lines at even distances; None for others.
+
+    A line is seen over `least` px of its length, in pieces between what is written.
+    """
+    number = np.cumsum(np.concatenate([[0], np.diff(places) > _BESIDE_PX]))
+    seen = np.bincount(number, lengths)
+    whole = (np.bincount(number, places * lengths) / np.maximum(seen, 1e-9))[seen >= least]
+    if len(whole) < settings.least_squares:
+        return None
+    steps = np.diff(whole)
+    pitch = float(np.median(steps))
+    count = np.maximum(np.rint(steps / pitch), 1)
+    even = np.abs(steps - count * pitch) <= 2 * settings.square_evenness * pitch
+    if even.mean() < settings.square_share:
+        return None
+    index = np.concatenate([[0], np.cumsum(count)])
+    pitch, first = (float(value) for value in np.polyfit(index, whole, 1))
+    all_places = first + pitch * np.arange(int(index[-1]) + 1)
+    all_places[index.astype(np.intp)] = whole
+    return pitch, np.asarray(all_places, dtype=np.float64)
+
+
+def darkness_of(squares: Squares, gray: NDArray[np.uint8]) -> float:
+    """How much darker than its paper squared paper is printed on a (H, W) page, dark on light: gray levels."""
+    height, width = gray.shape
+    darkest = []
+    for places, length, depth, slope in (
+        (squares.across, width, height, squares.slope),
+        (squares.along, height, width, -squares.slope),
+    ):
+        at = np.linspace(0, length - 1, _SAMPLES)
+        across = np.rint(places[:, np.newaxis] + slope * (at - length / 2)).astype(np.intp)
+        near = [np.clip(across + off, 0, depth - 1) for off in range(-_BESIDE_PX, _BESIDE_PX + 1)]
+        spots = np.broadcast_to(at.astype(np.intp), across.shape)
+        pixels = np.stack([gray[rows, spots] if places is squares.across else gray[spots, rows] for rows in near])
+        darkest.append(pixels.min(axis=0).ravel())
+    paper = float(np.percentile(gray[:: max(1, height // _SAMPLES), :: max(1, width // _SAMPLES)], _PAPER))
+    return max(0.0, paper - float(np.percentile(np.concatenate(darkest), _LINE)))

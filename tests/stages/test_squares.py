@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from docscan.records import InkMask, Rulings
+from docscan.settings import ComponentSettings, RulingSettings
+from docscan.stages.rulings import remove_rulings
+from docscan.stages.squares import darkness_of, find_squares
+
+SIDE = 1000
+
+
+def lines(places, length=SIDE, slope=0.0):
+    """Horizontal lines (N, 4) from edge to edge."""
+    half = slope * length / 2
+    return np.array([[0, place - half, length, place + half] for place in places], np.float32).reshape(-1, 4)
+
+
+def rulings(rows, columns, slope=0.0):
+    flat, upright = lines(rows, slope=slope), lines(columns, slope=-slope)[:, [1, 0, 3, 2]]
+    return Rulings(flat, np.full(len(flat), 2, np.float32), upright, np.full(len(upright), 2, np.float32))
+
+
+def squares_of(found, unit=35.0):
+    return find_squares(found, (SIDE, SIDE), unit, RulingSettings())
+
+
+def test_lines_both_ways_at_one_distance_are_squared_paper():
+    every = np.arange(20, SIDE, 40)
+    found = squares_of(rulings(every, every + 3))
+    assert found.pitch == pytest.approx(40, abs=0.1)
+    assert found.across == pytest.approx(every, abs=0.1)
+    assert found.along == pytest.approx(every + 3, abs=0.1)
+
+
+def test_squared_paper_may_lie_a_little_askew_and_miss_lines():
+    every = np.arange(20, SIDE, 40)
+    found = squares_of(rulings(np.delete(every, [4, 11]), every, slope=0.01))
+    assert found.slope == pytest.approx(0.01, abs=0.001)
+    assert found.across == pytest.approx(every, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        (np.arange(20, SIDE, 40), np.arange(20, SIDE, 80)),  # the cells of a table
+        (np.arange(20, SIDE, 100), np.arange(20, SIDE, 100)),  # a sudoku
+        (np.arange(20, SIDE, 40), np.zeros(0)),  # ruled paper
+        (np.arange(20, SIDE, 66), np.arange(20, SIDE, 66)),  # cells for one digit each: 1.9 digits wide
+        (np.cumsum(np.tile([20, 37, 61], 8)), np.cumsum(np.tile([20, 37, 61], 8))),  # uneven
+    ],
+)
+def test_tables_sudokus_and_ruled_paper_are_not(rows, columns):
+    assert squares_of(rulings(rows, columns)) is None
+
+
+def test_pieces_of_lines_beside_writing_are_one_line_and_short_ones_none():
+    every = np.arange(20, SIDE, 40)
+    beyond = np.array([550, 0, 550, 0])
+    broken = np.concatenate([lines(every, 450), lines(every, 400) + beyond, lines(every + 17, 90)])
+    whole = rulings(every, every)
+    found = Rulings(broken.astype(np.float32), np.full(len(broken), 2, np.float32), whole.vertical, whole.vertical_px)
+    assert squares_of(found).across == pytest.approx(every, abs=0.1)
+
+
+def paper(shade, every=40):
+    page = np.full((SIDE, SIDE), 240, np.uint8)
+    page[20::every] = page[21::every] = shade
+    page[:, 20::every] = page[:, 21::every] = shade
+    return page
+
+
+@pytest.mark.parametrize("shade", [200, 120])
+def test_how_dark_it_is_is_measured_along_its_lines(shade):
+    every = np.arange(20.5, SIDE, 40)
+    found = squares_of(rulings(every, every))
+    assert darkness_of(found, paper(shade)) == pytest.approx(240 - shade, abs=1)
+
+
+def test_its_lines_leave_the_ink_from_edge_to_edge_and_set_nothing_apart():
+    ink = np.where(paper(0) < 128, np.uint8(255), np.uint8(0))
+    written = np.zeros_like(ink)
+    for place in range(12):
+        written[105:135, 70 + 40 * place : 80 + 40 * place] = 255
+    ink[500:540] = ink[545:560] = 0  # faded: what is left of the uprights between would be 1s
+    left = remove_rulings(InkMask(ink | written), ComponentSettings(), RulingSettings())
+    assert left.squares.pitch == pytest.approx(40, abs=0.1)
+    assert (len(left.rulings.horizontal), len(left.rulings.vertical)) == (0, 0)
+    assert np.array_equal(left.ink.ink, written)
