@@ -127,14 +127,16 @@ def _weighed(number: Number, confidence: float, least_confidence: float) -> Numb
 def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: Settings) -> tuple[Number, ...]:
     """The weighed numbers of a page without the words that look like some.
 
-    Where most are past belief, it is print, and those go: letters that look like digits stand among letters that do
-    not, so each of them has no chance to be a number; a page of numbers that are hard to read has some that are
-    likelier. And on a page of text, what is no higher than its letters and hardly believed is one of its words, as is
-    on a form what is much lower than what is written there.
+    Where most are past belief, and more was read as letters than as digits, it is print, and those go: letters that
+    look like digits stand among letters that do not, so each of them has no chance to be a number; a page of numbers
+    that are hard to read has some that are likelier, and one whose numbers nobody can tell apart has few letters. And
+    on a page of text, what is no higher than its letters and hardly believed is one of its words, as is on a form what
+    is much lower than what is written there.
     """
     limits, small = settings.trust, settings.layout.max_small_print
     past_belief = [number.confidence < limits.past_belief for number in numbers]
     is_print = sum(past_belief) >= max(limits.least_print, limits.print_share * len(numbers))
+    is_print &= len(about.unread) + len(about.text) >= sum(len(number.digits) for number in numbers)
     sure = [_usual_height(number) for number in numbers if number.confidence >= limits.doubt]
     small_print = small * statistics.median(sure) if len(sure) >= limits.least_written else 0.0
     is_text = len(about.text) >= limits.least_text * (1 + len(sure))

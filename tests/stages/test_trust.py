@@ -173,8 +173,12 @@ def test_a_page_of_doubts_makes_all_its_numbers_doubtful():
 def test_a_page_whose_numbers_are_past_belief_is_print():
     letters = [replace(a_number("1", left=60 * place, confidence=0.001), line=1 + place) for place in range(6)]
     number = replace(a_number("42", left=900, confidence=0.7), line=7, position=3)
-    left = leave_out_print((*letters, number), BARE, SETTINGS)
+    others = replace(BARE, unread=np.tile(np.array([[0, 100, 15, 125]], np.int32), (8, 1)))
+    left = leave_out_print((*letters, number), others, SETTINGS)
     assert [(one.text, one.line, one.position) for one in left] == [("42", 1, 1)]
+    # Digits without letters are numbers that nobody could tell apart: a person looks.
+    fewer = replace(BARE, unread=others.unread[:7])
+    assert leave_out_print((*letters, number), fewer, SETTINGS) == (*letters, number)
 
 
 def test_on_a_page_of_text_what_is_hardly_believed_and_no_higher_than_its_letters_is_a_word():
