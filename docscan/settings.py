@@ -223,6 +223,14 @@ class ComponentSettings:
     """A piece about as wide as high, with ink in this share of its box,"""
     max_dot: float = 0.6
     """and no higher than this many digit heights, is a dot."""
+    min_ring: float = 1.2
+    """At least so many digit heights high is a circle around a digit,"""
+    min_in_ring: float = 0.5
+    """which is at least this high,"""
+    ring_share: float = 0.45
+    """and has the circle's ink along this share of each of its sides;"""
+    ring_hollow: float = 0.7
+    """up to this share of its radii the circle has none."""
     max_height: float = 4.5
     """Higher than this many digit heights is a drawing or a ruling; a pen writes three times as high as small print."""
     max_aspect: float = 3.0

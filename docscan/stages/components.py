@@ -14,6 +14,7 @@ _BINS_PER_OCTAVE = 8
 _SAMPLE = 64  # pieces looked at
 _LONG = 2.5  # higher than wide by more is no 0, whose dot might be taken for a digit in a box
 _ROUND = 1.4  # longer than wide by more is a stroke, not a dot
+_MOST_PAIRS = 4_000_000  # of a piece that may go round another, and of one that may be in it
 _STROKE_SHARE = 1.2  # of a digit's ink over half its box's outline, to the width of its strokes: 1.1 to 1.4 by hand
 
 
@@ -28,9 +29,9 @@ def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
     digit_height_px = digit_height(boxes, areas, ink, settings)
     low = _low_ink(boxes, areas, digit_height_px, settings)
     found = Components(pieces, np.arange(1, len(pieces) + 1, dtype=np.int32), boxes, areas, digit_height_px, low)
-    keep = _could_be_digits(found, settings)
+    keep, is_ring = _could_be_digits(found, settings), _are_rings(found, settings)
     as_high = np.abs(np.log2(np.maximum(boxes[:, 3] - boxes[:, 1], 1) / max(digit_height_px, 1))) < 1
-    return replace(found.where(keep), runs=boxes[as_high & ~keep])
+    return replace(found.where(keep & ~is_ring), runs=boxes[as_high & ~keep & ~is_ring])
 
 
 def find_pieces(ink: NDArray[np.uint8]) -> Pieces:
@@ -176,3 +177,33 @@ def _could_be_digits(found: Components, settings: ComponentSettings) -> NDArray[
     is_dot = solid & (np.maximum(widths, heights) <= settings.max_dot * found.digit_height_px)
     is_dot &= np.maximum(widths, heights) <= _ROUND * np.minimum(widths, heights)
     return np.asarray(large_enough & no_ruling & ~is_dot & (found.digit_height_px > 0))
+
+
+def _are_rings(found: Components, settings: ComponentSettings) -> NDArray[np.bool_]:
+    """Which pieces, (N,), go round another that may be a digit: what is circled is a number, the circle is no 0."""
+    unit, heights = found.digit_height_px, found.boxes[:, 3] - found.boxes[:, 1]
+    is_ring = np.zeros(len(found), np.bool_)
+    outer = np.flatnonzero((heights >= settings.min_ring * unit) & (heights <= settings.max_height * unit))
+    inner = np.flatnonzero(heights >= settings.min_in_ring * unit)
+    if unit == 0 or len(outer) * len(inner) > _MOST_PAIRS:
+        return is_ring
+    for row, column in np.argwhere(holds(found.boxes[outer], found.boxes[inner])).tolist():
+        piece = outer[row]
+        is_ring[piece] = is_ring[piece] or _goes_round(found, piece, found.boxes[inner[column]], settings)
+    return is_ring
+
+
+def _goes_round(found: Components, piece: int, box: NDArray[np.int32], settings: ComponentSettings) -> bool:
+    """Whether a piece's ink is on all four sides of a box within its own, along most of each, and none in its middle.
+
+    A digit that touches the circle goes with it: what else is in there is no number without it.
+    """
+    left, top, right, bottom = found.boxes[piece].tolist()
+    own = found.pieces.labels[top:bottom, left:right] == found.ids[piece]
+    y, x = np.ogrid[-1 : 1 : own.shape[0] * 1j, -1 : 1 : own.shape[1] * 1j]
+    if own[x * x + y * y < settings.ring_hollow**2].any():
+        return False
+    left, top, right, bottom = (box - [left, top, left, top]).tolist()
+    beside = own[top:bottom, :left].any(axis=1), own[top:bottom, right:].any(axis=1)
+    sides = *beside, own[:top, left:right].any(axis=0), own[bottom:, left:right].any(axis=0)
+    return all(side.mean() >= settings.ring_share for side in sides)

@@ -128,3 +128,37 @@ def test_a_string_whose_digits_all_touch_says_how_high_they_are():
     found = components_of(ink)
     assert found.digit_height_px == 40
     assert found.runs.tolist() == [[10, 10, 200, 50]]
+
+
+def circled(*, touching=False, gap=0):
+    """Eight bars as high as digits on a line, the fourth with a circle around it; its middle is at 260, 100."""
+    ink = np.zeros((200, 700), np.uint8)
+    for place in range(8):
+        ink[80:120, 56 + 60 * place : 64 + 60 * place] = 255
+    cv2.ellipse(ink, (240, 100), (34, 38), 0, gap, 360, 255, 4)
+    if touching:
+        ink[98:102, 206:240] = 255
+    return find_components(InkMask(ink), ComponentSettings())
+
+
+@pytest.mark.parametrize("gap", [0, 60])
+def test_a_circle_around_a_digit_is_no_digit_though_it_may_be_open(gap):
+    found = circled(gap=gap)
+    assert len(found) == 8
+    assert len(found.runs) == 0
+    assert sorted(found.boxes[:, 0].tolist()) == [56 + 60 * place for place in range(8)]
+
+
+def test_a_circle_that_a_stroke_runs_into_is_not_left_out():
+    assert len(circled(touching=True)) == 8  # the fourth bar is part of it
+    assert circled(touching=True).boxes[:, 3].max() > 130
+
+
+def test_what_holds_nothing_as_high_as_a_digit_is_no_circle():
+    ink = np.zeros((200, 700), np.uint8)
+    for place in range(8):
+        ink[80:120, 56 + 60 * place : 64 + 60 * place] = 255
+    cv2.ellipse(ink, (600, 100), (24, 30), 0, 0, 360, 255, 4)
+    ink[95:105, 596:604] = 255  # a dotted 0
+    assert [595, 95, 605, 105] not in find_components(InkMask(ink), ComponentSettings()).boxes.tolist()
+    assert len(find_components(InkMask(ink), ComponentSettings())) >= 9
