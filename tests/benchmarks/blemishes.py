@@ -3,8 +3,8 @@
     python -m tests.benchmarks.blemishes [--pages 10] [--kinds holes "shows through 0.3"]
 
 The same drawn pages of five kinds, at 200 and 300 dpi, by drawn hands, bear each blemish in turn; five kinds without
-lines of their own are written on each paper. A false number is a row where nothing was written; what nobody is asked to
-look at is counted apart. The same arguments draw the same pages.
+lines of their own are written on each paper, or circled. A false number is a row where nothing was written; what nobody
+is asked to look at is counted apart. The same arguments draw the same pages.
 """
 
 # ruff: noqa: T201  what is measured is printed
@@ -24,7 +24,7 @@ from docscan.scoring import Score
 from docscan.settings import Settings
 from docscan.stages.classify import DigitModel, load_model
 from training.acceptance import gray_of, score_drawn
-from training.pages import DrawnPage, draw_page
+from training.pages import DrawnNumber, DrawnPage, draw_page
 
 SEED, OTHER_SEED = 51, 52
 PAGE_KINDS = ("clean", "table", "ruled", "boxes", "words")
@@ -34,11 +34,11 @@ DPIS = (200, 300)
 MM_PER_INCH = 25.4
 
 Gray = NDArray[np.uint8]
-Blemish = Callable[[Gray, np.random.Generator, float, int], Gray]
-"""A page (H, W), chance, pixels a millimetre and the page's number -> the page with the blemish."""
+Blemish = Callable[..., Gray]
+"""A page (H, W), chance, pixels a millimetre, the page's number and what is written on it -> the page, blemished."""
 
 
-def holes(gray: Gray, rng: np.random.Generator, mm: float, number: int) -> Gray:
+def holes(gray: Gray, rng: np.random.Generator, mm: float, number: int, *_: object) -> Gray:
     """Two of them, 6 mm wide and 80 mm apart, 12 mm from the left edge or a little more or less."""
     page = gray.copy()
     x, middle = round((12 + rng.uniform(-4, 3)) * mm), gray.shape[0] / 2
@@ -47,7 +47,7 @@ def holes(gray: Gray, rng: np.random.Generator, mm: float, number: int) -> Gray:
     return page
 
 
-def staple(gray: Gray, rng: np.random.Generator, mm: float, number: int) -> Gray:
+def staple(gray: Gray, rng: np.random.Generator, mm: float, number: int, *_: object) -> Gray:
     """In a corner, with its shadow, at any angle."""
     page = gray.copy()
     middle = np.array([rng.uniform(10, 25), rng.uniform(8, 20)]) * mm
@@ -59,7 +59,7 @@ def staple(gray: Gray, rng: np.random.Generator, mm: float, number: int) -> Gray
     return page
 
 
-def scanner_edge(gray: Gray, rng: np.random.Generator, mm: float, number: int) -> Gray:
+def scanner_edge(gray: Gray, rng: np.random.Generator, mm: float, number: int, *_: object) -> Gray:
     """The dark bed beside the paper, at one edge or in a corner."""
     page, width = gray.copy(), round(rng.uniform(1, 5) * mm)
     if number % 4 == 3:
@@ -70,14 +70,14 @@ def scanner_edge(gray: Gray, rng: np.random.Generator, mm: float, number: int) -
     return page
 
 
-def fold(gray: Gray, rng: np.random.Generator, mm: float, _: int) -> Gray:
+def fold(gray: Gray, rng: np.random.Generator, mm: float, *_: object) -> Gray:
     """Across the page, with the grain of the broken surface."""
     rows = np.arange(gray.shape[0]) - gray.shape[0] * rng.uniform(0.3, 0.7)
     shade = rng.uniform(30, 70) * np.exp(-((rows / (0.4 * mm)) ** 2))[:, np.newaxis]
     return _darker(gray, shade * (0.6 + 0.4 * rng.random(gray.shape)))
 
 
-def stain(gray: Gray, rng: np.random.Generator, mm: float, _: int) -> Gray:
+def stain(gray: Gray, rng: np.random.Generator, mm: float, *_: object) -> Gray:
     """A cup stood there."""
     height, width = gray.shape
     y, x = np.ogrid[:height, :width]
@@ -86,7 +86,7 @@ def stain(gray: Gray, rng: np.random.Generator, mm: float, _: int) -> Gray:
     return _darker(gray, rim + (from_middle < 25 * mm) * rng.uniform(5, 15))
 
 
-def shows_through(gray: Gray, rng: np.random.Generator, mm: float, number: int, *, share: float) -> Gray:
+def shows_through(gray: Gray, rng: np.random.Generator, mm: float, number: int, *_: object, share: float) -> Gray:
     """Another page on the back, mirrored and blurred, so much as dark."""
     kind, seed = BACK_KINDS[number % len(BACK_KINDS)], (OTHER_SEED, number)
     back = gray_of(draw_page(kind, np.random.default_rng(seed), dpi=round(mm * MM_PER_INCH)))
@@ -94,7 +94,20 @@ def shows_through(gray: Gray, rng: np.random.Generator, mm: float, number: int, 
     return _darker(gray, share * np.clip(np.median(blurred) - blurred.astype(np.float64), 0, None))
 
 
-def squared(gray: Gray, rng: np.random.Generator, mm: float, _: int, *, step: float, shade: int) -> Gray:
+def circled(gray: Gray, rng: np.random.Generator, mm: float, _: int, numbers: Sequence[DrawnNumber] = ()) -> Gray:
+    """A third of the numbers of up to three digits, by a pen that does not quite close its circles."""
+    page = gray.copy()
+    for number in numbers:
+        box, start = number.box, float(rng.uniform(0, 360))
+        if len(number.text) <= 3 and rng.random() < 1 / 3:
+            middle = box.left + box.width // 2, box.top + box.height // 2
+            axes = round(0.5 * box.width + 0.5 * box.height), round(0.9 * box.height)
+            end = start + rng.uniform(330, 370)
+            cv2.ellipse(page, middle, axes, 0, start, end, 60, max(2, round(0.35 * mm)), cv2.LINE_AA)
+    return page
+
+
+def squared(gray: Gray, rng: np.random.Generator, mm: float, *_: object, step: float, shade: int) -> Gray:
     """Lines both ways, 0.2 mm thick and so many apart, where the paper is plain."""
     height, width = gray.shape
     on_line = [
@@ -115,6 +128,7 @@ BLEMISHES: dict[str, Blemish] = {
     "scanner edge": scanner_edge,
     "fold": fold,
     "stain": stain,
+    "circled": circled,
     "squared paper": partial(squared, step=5, shade=200),
     "squared paper, dark": partial(squared, step=5, shade=150),
     "millimetre paper": partial(squared, step=1, shade=205),
@@ -148,7 +162,9 @@ def measure(pages: Sequence[DrawnPage], blemish: Blemish, model: DigitModel) -> 
     """Read the pages with a blemish each."""
     score, false, unseen = Score(), 0, 0
     for number, page in enumerate(pages):
-        gray = blemish(gray_of(page), np.random.default_rng((SEED, number)), page.dpi / MM_PER_INCH, number)
+        gray = blemish(
+            gray_of(page), np.random.default_rng((SEED, number)), page.dpi / MM_PER_INCH, number, page.numbers
+        )
         result = read_page(Page(np.ascontiguousarray(gray), float(page.dpi)), model, Settings())
         score += score_drawn(page, result)[0]
         where_nothing_is = [number.review for number in _false(result, page)]
@@ -188,7 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("| blemish | digit accuracy | numbers F1 | false numbers a page | of them unseen |")
     print("|---|--:|--:|--:|--:|")
     for kind in options.kinds:
-        print(row(kind, measure(bare if "paper" in kind else pages, BLEMISHES[kind], model)), flush=True)
+        print(
+            row(kind, measure(bare if kind == "circled" or "paper" in kind else pages, BLEMISHES[kind], model)),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ MM = 200 / 25.4
 def test_every_blemish_changes_the_page_and_is_the_same_again(name):
     [page] = draw(1)
     gray = page.image
-    one, other = (BLEMISHES[name](gray, np.random.default_rng(1), MM, 1) for _ in range(2))
+    one, other = (BLEMISHES[name](gray, np.random.default_rng(1), MM, 1, page.numbers) for _ in range(2))
     assert one.shape == gray.shape
     assert one.dtype == np.uint8
     assert np.array_equal(one, other)
