@@ -198,11 +198,9 @@ class RulingSettings:
     least_squares: int = 14
     """Squared paper has so many lines both ways: a sudoku has ten,"""
     square_seen: float = 0.35
-    """each of which shows over this share of the page,"""
-    max_square: float = 1.7
-    """no further apart than this: the cells of a table of single digits are wider,"""
+    """each of which shows over this share of the page, and is"""
     square_evenness: float = 0.08
-    """and as far both ways, but for this share; from one to the next, twice that,"""
+    """as far from the next both ways, but for this share; from one to the next, twice that,"""
     square_share: float = 0.7
     """in so many places."""
 

@@ -58,7 +58,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     found = Rulings(*_segments(rows), *_segments(columns, upright=True))
-    squares = find_squares(found, ink.ink.shape, scale.unit, settings)
+    squares = find_squares(found, ink.ink.shape, settings)
     if squares is not None:
         rows, columns = _lines_of(squares, ink.ink.shape, rows, columns)
     rest = ink.ink.copy()

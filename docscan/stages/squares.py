@@ -1,8 +1,10 @@
 """Rulings -> squared paper: lines both ways at one small distance, that set nothing apart, and how dark they are.
 
-What is written on it runs across the squares. A table's cells are wider than its digits are high, or not square; a comb
-is one row high; the squares of a sudoku are few.
+What is written on it runs across the squares. A table's cells are not square, a comb is one row high; the squares of a
+sudoku are few.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +12,14 @@ from numpy.typing import NDArray
 from docscan.records import Rulings, Squares
 from docscan.settings import RulingSettings
 
+_NEXT = 25  # percentile of the steps from line to line: askew, every second line may not be found
 _SAMPLES = 200  # places on a line where its darkness is looked at
 _BESIDE_PX = 2  # from its middle: the line is no further off there
 _PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
 
 
-def find_squares(rulings: Rulings, shape: tuple[int, ...], unit: float, settings: RulingSettings) -> Squares | None:
-    """The squared paper of a page of `shape` (H, W) whose digits are `unit` px high, or None."""
+def find_squares(rulings: Rulings, shape: tuple[int, ...], settings: RulingSettings) -> Squares | None:
+    """The squared paper of a page of `shape` (H, W), or None."""
     height, width = shape
     flat, upright = rulings.horizontal.astype(np.float64), rulings.vertical.astype(np.float64)[:, [1, 0, 3, 2]]
     if min(len(flat), len(upright)) < settings.least_squares:
@@ -28,9 +31,7 @@ def find_squares(rulings: Rulings, shape: tuple[int, ...], unit: float, settings
         return None
     (down, across), (right, along) = rows, columns
     is_square = abs(down - right) <= settings.square_evenness * max(down, right)
-    return (
-        Squares((down + right) / 2, across, along, slope) if is_square and down <= settings.max_square * unit else None
-    )
+    return Squares((down + right) / 2, across, along, slope) if is_square else None
 
 
 def _slopes(lines: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,31 +59,29 @@ def _lattice(
     if len(whole) < settings.least_squares:
         return None
     steps = np.diff(whole)
-    pitch = float(np.median(steps))
+    pitch = float(np.percentile(steps, _NEXT))
     count = np.maximum(np.rint(steps / pitch), 1)
     even = np.abs(steps - count * pitch) <= 2 * settings.square_evenness * pitch
     if even.mean() < settings.square_share:
         return None
     index = np.concatenate([[0], np.cumsum(count)])
-    pitch, first = (float(value) for value in np.polyfit(index, whole, 1))
-    all_places = first + pitch * np.arange(int(index[-1]) + 1)
-    all_places[index.astype(np.intp)] = whole
-    return pitch, np.asarray(all_places, dtype=np.float64)
+    return float(np.polyfit(index, whole, 1)[0]), np.interp(np.arange(index[-1] + 1), index, whole)
 
 
 def darkness_of(squares: Squares, gray: NDArray[np.uint8]) -> float:
     """How much darker than its paper squared paper is printed on a (H, W) page, dark on light: gray levels."""
     height, width = gray.shape
-    darkest = []
-    for places, length, depth, slope in (
-        (squares.across, width, height, squares.slope),
-        (squares.along, height, width, -squares.slope),
-    ):
-        at = np.linspace(0, length - 1, _SAMPLES)
-        across = np.rint(places[:, np.newaxis] + slope * (at - length / 2)).astype(np.intp)
-        near = [np.clip(across + off, 0, depth - 1) for off in range(-_BESIDE_PX, _BESIDE_PX + 1)]
-        spots = np.broadcast_to(at.astype(np.intp), across.shape)
-        pixels = np.stack([gray[rows, spots] if places is squares.across else gray[spots, rows] for rows in near])
-        darkest.append(pixels.min(axis=0).ravel())
+    near = [_along(squares, gray, off) for off in range(-_BESIDE_PX, _BESIDE_PX + 1)]
+    darkest = np.concatenate([np.min(pixels, axis=0).ravel() for pixels in zip(*near, strict=True)])
     paper = float(np.percentile(gray[:: max(1, height // _SAMPLES), :: max(1, width // _SAMPLES)], _PAPER))
-    return max(0.0, paper - float(np.percentile(np.concatenate(darkest), _LINE)))
+    return max(0.0, paper - float(np.percentile(darkest, _LINE)))
+
+
+def _along(squares: Squares, page: NDArray[np.uint8], off: int = 0) -> Iterator[NDArray[np.uint8]]:
+    """What is on a (H, W) page `off` px from the middle of every horizontal line (N, samples), and of every upright."""
+    height, width = page.shape
+    x, y = (np.linspace(0, side - 1, _SAMPLES).astype(np.intp) for side in (width, height))
+    rows = np.rint(squares.across[:, np.newaxis] + squares.slope * (x - width / 2)).astype(np.intp) + off
+    yield page[np.clip(rows, 0, height - 1), x]
+    columns = np.rint(squares.along[:, np.newaxis] - squares.slope * (y - height / 2)).astype(np.intp) + off
+    yield page[y, np.clip(columns, 0, width - 1)]

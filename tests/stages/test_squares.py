@@ -20,8 +20,8 @@ def rulings(rows, columns, slope=0.0):
     return Rulings(flat, np.full(len(flat), 2, np.float32), upright, np.full(len(upright), 2, np.float32))
 
 
-def squares_of(found, unit=35.0):
-    return find_squares(found, (SIDE, SIDE), unit, RulingSettings())
+def squares_of(found):
+    return find_squares(found, (SIDE, SIDE), RulingSettings())
 
 
 def test_lines_both_ways_at_one_distance_are_squared_paper():
@@ -34,7 +34,7 @@ def test_lines_both_ways_at_one_distance_are_squared_paper():
 
 def test_squared_paper_may_lie_a_little_askew_and_miss_lines():
     every = np.arange(20, SIDE, 40)
-    found = squares_of(rulings(np.delete(every, [4, 11]), every, slope=0.01))
+    found = squares_of(rulings(np.delete(every, [4, 6, 8, 10, 11, 17, 20]), every, slope=0.01))
     assert found.slope == pytest.approx(0.01, abs=0.001)
     assert found.across == pytest.approx(every, abs=0.5)
 
@@ -45,8 +45,7 @@ def test_squared_paper_may_lie_a_little_askew_and_miss_lines():
         (np.arange(20, SIDE, 40), np.arange(20, SIDE, 80)),  # the cells of a table
         (np.arange(20, SIDE, 100), np.arange(20, SIDE, 100)),  # a sudoku
         (np.arange(20, SIDE, 40), np.zeros(0)),  # ruled paper
-        (np.arange(20, SIDE, 66), np.arange(20, SIDE, 66)),  # cells for one digit each: 1.9 digits wide
-        (np.cumsum(np.tile([20, 37, 61], 8)), np.cumsum(np.tile([20, 37, 61], 8))),  # uneven
+        (np.cumsum(np.tile([20, 33, 50], 9)), np.cumsum(np.tile([20, 33, 50], 9))),  # uneven
     ],
 )
 def test_tables_sudokus_and_ruled_paper_are_not(rows, columns):
