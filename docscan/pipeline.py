@@ -45,9 +45,10 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     found = find_numbers(page, model, settings)
     least_confidence = model.least_confidence(settings.review)
     weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
-    backdrop = find_backdrop(found.straight.page, found.glyphs, weighed, found.squares, model, settings.backdrop)
-    if backdrop and not settings.binarise.min_darkness:
-        return read_page(page, model, settings.without_backdrop(backdrop))
+    if not settings.binarise.min_darkness:
+        backdrop = find_backdrop(found.straight.page, found.glyphs, weighed, found.squares, model, settings.backdrop)
+        if backdrop:
+            return read_page(page, model, settings.without_backdrop(backdrop))
     turns = find_turns(found.glyphs, weighed, model, settings.straighten)
     if turns:
         upright = read_page(turned(page, turns), model, settings.without_turns())

@@ -127,14 +127,17 @@ class Rulings:
 class Squares:
     """The lines of squared paper, page pixels."""
 
-    pitch: float
-    """From one to the next."""
     across: NDArray[np.float64]
     """(N,): y of every horizontal line in the middle of the page, from the top down."""
     along: NDArray[np.float64]
     """(M,): x of every upright in the middle of the page."""
     slope: float
     """Of the horizontal ones: y over x; the uprights lean by as much."""
+
+    @property
+    def pitch(self) -> float:
+        """From one line to the next."""
+        return float(np.mean(np.concatenate([np.diff(self.across), np.diff(self.along)])))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

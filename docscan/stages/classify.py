@@ -92,15 +92,15 @@ class StringModel:
 
         Of a strip that clearly says the digits `expected` of it, "" for none, one view is enough.
         """
+        readings: dict[int, StringReading] = {}
         known = [row for row, text in enumerate(expected) if text]
-        views = self.posteriors([strips[row].pixels for row in known])
-        found = {
-            row: confirmed(steps, expected[row], self.temperature) for row, steps in zip(known, views, strict=True)
-        }
-        rest = [row for row in range(len(strips)) if found.get(row) is None]
+        for row, steps in zip(known, self.posteriors([strips[row].pixels for row in known]), strict=True):
+            if reading := confirmed(steps, expected[row], self.temperature):
+                readings[row] = reading
+        rest = [row for row in range(len(strips)) if row not in readings]
         others = [strips[row] for row in rest]
-        readings = found | dict(zip(rest, read_strips(others, self.views(others), self.temperature), strict=True))
-        return tuple(reading for _, reading in sorted(readings.items()) if reading)
+        readings |= zip(rest, read_strips(others, self.views(others), self.temperature), strict=True)
+        return tuple(readings[row] for row in range(len(strips)))
 
     def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:
         """The posteriors of every view of each strip."""

@@ -144,7 +144,7 @@ def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
     """Whatever on the reduced page is long, straight and thin enough to be a line from left to right."""
     settings, unit = scale.settings, scale.unit / scale.factor
     if unit == 0:
-        return _no_lines()
+        return no_lines()
     thicker = 0
     if scale.factor == 1:  # a hairline askew leaves short runs only; reducing has thickened it already
         small, thicker = cv2.dilate(small, np.ones((3, 1), np.uint8)), 2
@@ -152,7 +152,7 @@ def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
     runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
     places = cv2.findNonZero(runs)
     if places is None:
-        return _no_lines()
+        return no_lines()
     labels, stats = label(cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)))
     left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
     thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
@@ -293,7 +293,8 @@ class _Cuts:
     pieces: NDArray[np.intp]
 
 
-def _no_lines() -> Lines:
+def no_lines() -> Lines:
+    """Those of a page that has none."""
     empty = np.zeros(0)
     return Lines(np.zeros(0, np.intp), empty, empty, empty, empty, empty)
 

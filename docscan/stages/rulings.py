@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from docscan.records import InkMask, Rulings, Squares, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
-from docscan.stages.lines import Lines, Scale, find_lines
+from docscan.stages.lines import Lines, Scale, find_lines, no_lines
 from docscan.stages.squares import find_squares
 
 
@@ -57,8 +57,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     rows, columns, scale = find_lines(ink, size, settings)
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
-    found = Rulings(*_segments(rows), *_segments(columns, upright=True))
-    squares = find_squares(found, ink.ink.shape, settings)
+    squares = find_squares(rows.ends().T, columns.ends().T, ink.ink.shape, settings)
     if squares is not None:
         rows, columns = _lines_of(squares, ink.ink.shape, rows, columns)
     rest = ink.ink.copy()
@@ -69,7 +68,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
         by_row[spared_by_rows] = True
         rest.reshape(-1)[spared_by_columns[by_row[spared_by_columns]]] = 0
     if squares is not None:
-        rows, columns = rows.where(np.zeros(len(rows), np.bool_)), columns.where(np.zeros(len(columns), np.bool_))
+        rows = columns = no_lines()
     rulings = Rulings(*_segments(rows), *_segments(columns, upright=True))
     return Unruled(InkMask(rest, ink.dpi), rulings, squares)
 

@@ -1,4 +1,4 @@
-"""Rulings -> squared paper: lines both ways at one small distance, that set nothing apart, and how dark they are.
+"""Lines -> squared paper: lines both ways at one small distance, that set nothing apart, and how dark they are.
 
 What is written on it runs across the squares. A table's cells are not square, a comb is one row high; the squares of a
 sudoku are few.
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Rulings, Squares
+from docscan.records import Squares
 from docscan.settings import RulingSettings
 
 _NEXT = 25  # percentile of the steps from line to line: askew, every second line may not be found
@@ -18,10 +18,14 @@ _BESIDE_PX = 2  # from its middle: the line is no further off there
 _PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
 
 
-def find_squares(rulings: Rulings, shape: tuple[int, ...], settings: RulingSettings) -> Squares | None:
-    """The squared paper of a page of `shape` (H, W), or None."""
+def find_squares(
+    flat: NDArray[np.float64], upright: NDArray[np.float64], shape: tuple[int, ...], settings: RulingSettings
+) -> Squares | None:
+    """The squared paper of a page of `shape` (H, W), or None.
+
+    `flat` (N, 4) and `upright` (M, 4): where each line starts, along and across, and where it ends; page pixels.
+    """
     height, width = shape
-    flat, upright = rulings.horizontal.astype(np.float64), rulings.vertical.astype(np.float64)[:, [1, 0, 3, 2]]
     if min(len(flat), len(upright)) < settings.least_squares:
         return None
     slope = float(np.median(np.concatenate([_slopes(flat), -_slopes(upright)])))
@@ -31,7 +35,7 @@ def find_squares(rulings: Rulings, shape: tuple[int, ...], settings: RulingSetti
         return None
     (down, across), (right, along) = rows, columns
     is_square = abs(down - right) <= settings.square_evenness * max(down, right)
-    return Squares((down + right) / 2, across, along, slope) if is_square else None
+    return Squares(across, along, slope) if is_square else None
 
 
 def _slopes(lines: NDArray[np.float64]) -> NDArray[np.float64]:

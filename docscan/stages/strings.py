@@ -251,6 +251,8 @@ def _hanging(strong: _Strokes, level: tuple[float, float]) -> NDArray[np.bool_] 
     baseline = middle + height / 2
     low = (tops >= middle + _HANGS_FROM * height) & (tops + heights >= baseline + _HANGS_TO * height)
     low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths) & strong.keep
+    if not low.any():
+        return None
     commas = np.zeros(strong.ink.shape, np.uint8)
     for piece in np.flatnonzero(low):
         columns = slice(lefts[piece], lefts[piece] + widths[piece])
@@ -258,7 +260,7 @@ def _hanging(strong: _Strokes, level: tuple[float, float]) -> NDArray[np.bool_] 
         beside = strong.ink[:, : lefts[piece]].any() and strong.ink[:, lefts[piece] + widths[piece] :].any()
         if beside and above.mean() <= _COVERED:
             commas[strong.labels == piece] = 1
-    if not low.any() or not commas.any():
+    if not commas.any():
         return None
     reach = max(1, round(0.06 * height))
     return np.asarray(cv2.dilate(commas, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)
@@ -306,8 +308,9 @@ def _of_rank(values: NDArray[Any], share: float) -> float:
     """The value below which a share of them (N,) lies, or between two: what np.percentile takes 50 us to begin."""
     rank = share * (len(values) - 1)
     below = int(rank)
-    ordered = np.partition(values, (below, min(below + 1, len(values) - 1)))
-    lower, upper = float(ordered[below]), float(ordered[min(below + 1, len(values) - 1)])
+    above = min(below + 1, len(values) - 1)
+    ordered = np.partition(values, (below, above))
+    lower, upper = float(ordered[below]), float(ordered[above])
     return lower + (rank - below) * (upper - lower)
 
 

@@ -137,6 +137,7 @@ BLEMISHES: dict[str, Blemish] = {
     "shows through 0.5": partial(shows_through, share=0.5),
 }
 """Each by name; what shows through, by its darkness as a share of the ink's."""
+ON_BARE = ("bare paper", "circled", "squared paper", "squared paper, dark", "millimetre paper")  # of BARE_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +201,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kinds", nargs="+", choices=list(BLEMISHES), default=list(BLEMISHES), help="some of them")
     options = parser.parse_args(arguments)
     model = load_model()
-    pages, bare = (draw(options.pages, kinds) for kinds in (PAGE_KINDS, BARE_KINDS))
+    printed, bare = (draw(options.pages, kinds) for kinds in (PAGE_KINDS, BARE_KINDS))
     print("| blemish | digit accuracy | numbers F1 | false numbers a page | of them unseen |")
     print("|---|--:|--:|--:|--:|")
     for kind in options.kinds:
-        print(
-            row(kind, measure(bare if kind == "circled" or "paper" in kind else pages, BLEMISHES[kind], model)),
-            flush=True,
-        )
+        pages = bare if kind in ON_BARE else printed
+        print(row(kind, measure(pages, BLEMISHES[kind], model)), flush=True)
 
 
 if __name__ == "__main__":

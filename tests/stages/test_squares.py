@@ -21,7 +21,8 @@ def rulings(rows, columns, slope=0.0):
 
 
 def squares_of(found):
-    return find_squares(found, (SIDE, SIDE), RulingSettings())
+    flat, upright = found.horizontal.astype(np.float64), found.vertical.astype(np.float64)[:, [1, 0, 3, 2]]
+    return find_squares(flat, upright, (SIDE, SIDE), RulingSettings())
 
 
 def test_lines_both_ways_at_one_distance_are_squared_paper():
