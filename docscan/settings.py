@@ -55,7 +55,7 @@ class BackdropSettings:
     min_glyphs: int = 12
     """On fewer there is nothing to tell."""
     well_read: float = 0.9
-    """A page of whose glyphs this share are digits of sure numbers is not looked at;"""
+    """A page of whose digits this share are of sure numbers is not looked at;"""
     sure: float = 0.9
     """a number is sure from here on."""
     sample: int = 512
@@ -202,7 +202,9 @@ class RulingSettings:
     square_evenness: float = 0.08
     """as far from the next both ways, but for this share; from one to the next, twice that,"""
     square_share: float = 0.7
-    """in so many places."""
+    """in so many places;"""
+    beside_squares: float = 0.7
+    """and so much of the ink is along them, against what is in the middle of the squares, or they run to the edges."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,20 +105,54 @@ def table(sheet: Sheet, rng: np.random.Generator, *, has_words: bool = True) -> 
     pitch = sheet.lines * sheet.digit
     top = sheet.margin + pitch
     rows = int((sheet.height - sheet.margin - top) / pitch)
-    rules = [(edges[0], top + row * pitch, edges[-1], top + row * pitch) for row in range(rows + 1)]
-    rules += [(edge, top, edge, top + rows * pitch) for edge in edges]
     capital = min(2.6, 0.5 * sheet.digit)
     words = [(str(rng.choice(WORDS)), left + 1, top - 0.25 * pitch, capital) for left in edges[:-1] if has_words]
-    spots = []
-    for row in range(rows):
-        baseline = top + (row + 0.5) * pitch + 0.5 * sheet.digit
-        for left, right in itertools.pairwise(edges):
-            text = number(sheet, rng)[: max(1, int((right - left - 0.9 * sheet.digit) / (DIGIT_PITCH * sheet.digit)))]
-            slack = right - left - 0.9 * sheet.digit - _room(text, sheet)
+    cells = _Cells(edges, tuple(top + row * pitch for row in range(rows + 1)), slack=0.9)
+    return Plan(tuple(_filled(cells, sheet, rng)), tuple(cells.rules()), tuple(words))
+
+
+def worksheet(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """A printed word before every row, then narrow cells for a number of one or two digits each."""
+    most = int(rng.integers(1, 3))
+    sheet = replace(sheet, digits=(1, most))
+    slack, pitch = rng.uniform(0.3, 1.0), rng.uniform(1.35, 2.1) * sheet.digit
+    width = (most * DIGIT_PITCH + slack) * sheet.digit
+    capital = min(2.6, 0.5 * sheet.digit)
+    first = sheet.margin + 7 * capital
+    edges = [float(edge) for edge in np.arange(first, sheet.width - sheet.margin, width)]
+    tops = tuple(float(top) for top in np.arange(sheet.margin + pitch, sheet.height - sheet.margin, pitch))
+    words = [(str(rng.choice(WORDS)), sheet.margin, top + 0.5 * pitch + 0.5 * capital, capital) for top in tops[:-1]]
+    cells = _Cells(edges, tops, slack)
+    heads = [(sheet.margin, top, first, top) for top in tops] + [(sheet.margin, tops[0], sheet.margin, tops[-1])]
+    return Plan(tuple(_filled(cells, sheet, rng)), (*cells.rules(), *heads), tuple(words))
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The lines of a table."""
+
+    edges: list[float]
+    tops: tuple[float, ...]
+    slack: float
+    """How much wider than its number a cell is at least, in digit heights."""
+
+    def rules(self) -> Iterator[tuple[float, float, float, float]]:
+        """All of its lines."""
+        yield from ((self.edges[0], top, self.edges[-1], top) for top in self.tops)
+        yield from ((edge, self.tops[0], edge, self.tops[-1]) for edge in self.edges)
+
+
+def _filled(cells: _Cells, sheet: Sheet, rng: np.random.Generator) -> Iterator[Spot]:
+    """A number in most cells."""
+    taken = cells.slack * sheet.digit
+    for top, bottom in itertools.pairwise(cells.tops):
+        baseline = (top + bottom) / 2 + 0.5 * sheet.digit
+        for left, right in itertools.pairwise(cells.edges):
+            text = number(sheet, rng)[: max(1, int((right - left - taken) / (DIGIT_PITCH * sheet.digit)))]
+            loose = right - left - taken - _room(text, sheet)
             if rng.random() < 0.85:
-                start = left + 0.45 * sheet.digit + rng.uniform(0, max(slack, 0))
-                spots.append(Spot(text, start, baseline + rng.normal(0, 0.05) * sheet.digit, _room(text, sheet)))
-    return Plan(tuple(spots), tuple(rules), tuple(words))
+                start = left + taken / 2 + rng.uniform(0, max(loose, 0))
+                yield Spot(text, start, baseline + rng.normal(0, 0.05) * sheet.digit, _room(text, sheet))
 
 
 def boxes(sheet: Sheet, rng: np.random.Generator, *, has_words: bool = True) -> Plan:

@@ -117,6 +117,7 @@ KINDS: dict[str, Look] = {
     "dense": Look(partial(layouts.free, between=(0.9, 1.4)), gap=(0.05, 0.2)),
     "touching": Look(gap=(-0.14, 0.04)),
     "photo": Look(layouts.table, shade=0.45, bend=0.02, blur=0.1, noise=4.0, coloured=True, jpeg_quality=75),
+    "worksheet": Look(layouts.worksheet, skew_deg=(-1.0, 1.0)),
 }
 """Every kind of page, by name."""
 

@@ -90,7 +90,7 @@ def read(truth: Truth, model: DigitModel) -> Lesson:
     """Read a page and hold each number against what stands there."""
     settings = Settings()
     found = find_numbers(truth.page, model, settings)
-    evidence = find_evidence(found.numbers, found.about, settings.strings, settings.trust)
+    evidence = find_evidence(found.numbers, found.about, settings)
     score, right = judge(on_scan(found.numbers, found.straight, truth.page), truth.numbers)
     return Lesson(evidence, right, score, truth.is_written)
 

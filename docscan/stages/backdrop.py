@@ -31,11 +31,12 @@ def find_backdrop(
 ) -> float:
     """By how many gray levels ink must be darker than its paper to be writing; 0 where there is nothing else.
 
-    `page` is dark on light; another gives 0. So does one most of whose glyphs are surely read digits, without a closer
-    look: that is most pages.
+    `page` is dark on light; another gives 0. So does one most of whose digits are of sure numbers, without a closer
+    look: that is most pages, and nothing stands in their way.
     """
+    digits = sum(len(number.digits) for number in numbers)
     sure = sum(len(number.digits) for number in numbers if number.confidence > limits.sure)
-    if len(glyphs) < limits.min_glyphs or sure >= limits.well_read * len(glyphs):
+    if len(glyphs) < limits.min_glyphs or sure >= limits.well_read * max(1, digits):
         return 0.0
     return _of_squares(page, glyphs, squares, limits) if squares else _of_bleed(page, glyphs, model, limits)
 

@@ -49,12 +49,28 @@ def comb_neighbours(boxes: NDArray[np.int32], rulings: Rulings, settings: Layout
         return []
     heights = (boxes[:, 3] - boxes[:, 1]).astype(np.float64)
     cells = _cells_at((boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2, rulings)
-    is_divider = _spans_one_row(rulings, settings.max_comb_height * float(np.median(heights)))
+    is_divider = span_one_row(rulings, settings.max_comb_height * float(np.median(heights)))
     alone = (cells.left >= 0) & (cells.right >= 0) & is_divider[cells.left] & is_divider[cells.right]
     alone[alone] = _holds_one(cells.left[alone])
     digits = np.flatnonzero(alone)
     links = _side_by_side(cells, digits, settings) + _apart(cells, digits, rulings, settings)
     return _as_wide_as_digits(links, cells.width, heights, settings)
+
+
+def span_one_row(rulings: Rulings, highest: float) -> NDArray[np.bool_]:
+    """Which uprights are no higher than `highest` pixels and have no line across them but at their ends: (N,).
+
+    None on a page of lines beyond counting.
+    """
+    if len(rulings.vertical) * len(rulings.horizontal) > _MOST_PAIRS:
+        return np.zeros(len(rulings.vertical), np.bool_)
+    x, top, x_below, bottom = rulings.vertical.T[:, :, np.newaxis]
+    left, _, right, _ = rulings.horizontal.T
+    middle = (x + x_below) / 2
+    crossing = rulings.level_at(middle)
+    end = _END * (bottom - top)
+    inside = (top + end < crossing) & (crossing < bottom - end) & (left <= middle) & (middle <= right)
+    return np.asarray(~inside.any(axis=1) & ((bottom - top)[:, 0] <= highest))
 
 
 def restore_dividers(
@@ -123,7 +139,7 @@ class _Gap(NamedTuple):
 
 def _combs(rulings: Rulings, highest: float) -> Iterator[NDArray[np.float64]]:
     """The uprights (N, 4), left to right, that hang from a line, or stand on one on which others do: three at least."""
-    dividers = rulings.vertical[_spans_one_row(rulings, highest)].astype(np.float64)
+    dividers = rulings.vertical[span_one_row(rulings, highest)].astype(np.float64)
     dividers = dividers[np.argsort(dividers[:, 0], kind="stable")]
     left, _, right, _ = rulings.horizontal.T
     reach = _END * (dividers[:, 3] - dividers[:, 1])[:, np.newaxis]
@@ -171,17 +187,6 @@ def _cells_at(middle: NDArray[np.float64], level: NDArray[np.float64], rulings: 
     left_x, right_x = lefts.max(axis=1), rights.min(axis=1)
     left[np.isinf(left_x)] = right[np.isinf(right_x)] = -1
     return _Cells(level, left, right, left_x, right_x)
-
-
-def _spans_one_row(rulings: Rulings, highest: float) -> NDArray[np.bool_]:
-    """Which uprights are no higher than `highest` pixels and have no line across them but at their ends."""
-    x, top, x_below, bottom = rulings.vertical.T[:, :, np.newaxis]
-    left, _, right, _ = rulings.horizontal.T
-    middle = (x + x_below) / 2
-    crossing = rulings.level_at(middle)
-    end = _END * (bottom - top)
-    inside = (top + end < crossing) & (crossing < bottom - end) & (left <= middle) & (middle <= right)
-    return np.asarray(~inside.any(axis=1) & ((bottom - top)[:, 0] <= highest))
 
 
 def _holds_one(cells: NDArray[np.intp]) -> NDArray[np.bool_]:

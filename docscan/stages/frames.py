@@ -9,7 +9,7 @@ from docscan.settings import LayoutSettings
 
 
 def leave_out_frame(readings: tuple[Digit, ...], shape: tuple[int, ...], settings: LayoutSettings) -> tuple[Digit, ...]:
-    """The readings but for thin uprights hard by the left or right edge of a page of `shape` (H, W).
+    """The readings but for thin uprights hard by the left or right edge of a page of `shape` (H, W), or cut by another.
 
     They look like a 1, but no pen is as thin beside its height, and nobody writes off the paper. What is alone stays.
     A 1 there that may be a pen's is in doubt: its neighbours and it are read again as a string.
@@ -27,7 +27,8 @@ def leave_out_frame(readings: tuple[Digit, ...], shape: tuple[int, ...], setting
     by_edge &= off_row > settings.frame_level
     may_be = by_edge & (heights >= settings.may_be_frame * widths)
     is_frame = may_be & (off_row > settings.frame_off)
-    is_frame |= by_edge & (heights >= settings.frame_slenderness * widths)
+    cut_off = is_one & ((boxes[:, 1] == 0) | (boxes[:, 3] == shape[0])) & (off_row > settings.frame_level)
+    is_frame |= (by_edge | cut_off) & (heights >= settings.frame_slenderness * widths)
     return tuple(
         replace(reading, confidence=reading.confidence * settings.frame_doubt) if doubt and reading.text else reading
         for reading, gone, doubt in zip(readings, is_frame, may_be, strict=True)

@@ -57,7 +57,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     rows, columns, scale = find_lines(ink, size, settings)
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
-    squares = find_squares(rows.ends().T, columns.ends().T, ink.ink.shape, settings)
+    squares = find_squares(rows.ends().T, columns.ends().T, ink.ink, settings)
     if squares is not None:
         rows, columns = _lines_of(squares, ink.ink.shape, rows, columns)
     rest = ink.ink.copy()

@@ -1,7 +1,8 @@
 """Lines -> squared paper: lines both ways at one small distance, that set nothing apart, and how dark they are.
 
-What is written on it runs across the squares. A table's cells are not square, a comb is one row high; the squares of a
-sudoku are few.
+What is written on it runs across the squares, or the squares run to the edges of the page. A table keeps within the
+page, and what is written there within its cells, be they square; a comb is one row high, and the squares of a sudoku
+are few.
 """
 
 from collections.abc import Iterator
@@ -13,19 +14,24 @@ from docscan.records import Squares
 from docscan.settings import RulingSettings
 
 _NEXT = 25  # percentile of the steps from line to line: askew, every second line may not be found
+_MOST_EDGES = 3  # of a page that a table's lines do not reach
+_OFF_LINE, _BAND = (
+    0.14,
+    0.1,
+)  # of a square: further from a line is no line; the strip beside it, and half of the middle's
 _SAMPLES = 200  # places on a line where its darkness is looked at
 _BESIDE_PX = 2  # from its middle: the line is no further off there
 _PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
 
 
 def find_squares(
-    flat: NDArray[np.float64], upright: NDArray[np.float64], shape: tuple[int, ...], settings: RulingSettings
+    flat: NDArray[np.float64], upright: NDArray[np.float64], ink: NDArray[np.uint8], settings: RulingSettings
 ) -> Squares | None:
-    """The squared paper of a page of `shape` (H, W), or None.
+    """The squared paper of a page whose ink (H, W) is not 0, or None.
 
     `flat` (N, 4) and `upright` (M, 4): where each line starts, along and across, and where it ends; page pixels.
     """
-    height, width = shape
+    height, width = ink.shape
     if min(len(flat), len(upright)) < settings.least_squares:
         return None
     slope = float(np.median(np.concatenate([_slopes(flat), -_slopes(upright)])))
@@ -34,8 +40,38 @@ def find_squares(
     if rows is None or columns is None:
         return None
     (down, across), (right, along) = rows, columns
-    is_square = abs(down - right) <= settings.square_evenness * max(down, right)
-    return Squares(across, along, slope) if is_square else None
+    if abs(down - right) > settings.square_evenness * max(down, right):
+        return None
+    squares = Squares(across, along, slope)
+    to_edges = _edges_reached(squares, ink.shape) >= _MOST_EDGES
+    return squares if to_edges or _beside_lines(squares, ink) >= settings.beside_squares else None
+
+
+def _edges_reached(squares: Squares, shape: tuple[int, ...]) -> int:
+    """How many edges of a page of that shape (H, W) have a line less than a square away."""
+    first, last = (np.array([places[end] for places in (squares.across, squares.along)]) for end in (0, -1))
+    pitch = (last - first) / np.array([len(squares.across) - 1, len(squares.along) - 1])
+    return int(np.count_nonzero(first < pitch) + np.count_nonzero(last > np.array(shape) - 1 - pitch))
+
+
+def _beside_lines(squares: Squares, ink: NDArray[np.uint8]) -> float:
+    """How much of a page's ink (H, W) is on the sides of the squares, against as much of their middles.
+
+    One where the pen takes no heed of them, next to nothing where each holds a sign or two. The lines do not count.
+    """
+    (height, width), (y, x) = ink.shape, np.nonzero(ink)
+    down = _of_cell(y - squares.slope * (x - width / 2), squares.across)
+    right = _of_cell(x + squares.slope * (y - height / 2), squares.along)
+    inside = (np.minimum(down, right) > _OFF_LINE) & (np.maximum(down, right) < 1 - _OFF_LINE)
+    from_middle = np.abs(np.stack([down, right])[:, inside] - 0.5)
+    beside, middle = from_middle > 0.5 - _OFF_LINE - _BAND, from_middle < _BAND
+    return int(np.count_nonzero(beside)) / max(1, int(np.count_nonzero(middle)))
+
+
+def _of_cell(places: NDArray[np.float64], lines: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far between its two lines each place is, 0..1; 0 where it is not between lines."""
+    number = np.interp(places, lines, np.arange(len(lines)), left=0.0, right=0.0)
+    return np.asarray(number % 1)
 
 
 def _slopes(lines: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,9 +16,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Looks, LowInk, Number, Surroundings
-from docscan.settings import Settings, StringSettings, TrustSettings
+from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
+from docscan.settings import Settings, StringSettings
 from docscan.stages.chains import ruled_between, shared_rows
+from docscan.stages.combs import span_one_row
 from docscan.stages.grouping import neighbour_pairs
 from docscan.stages.loose import loose_strokes
 
@@ -78,7 +79,7 @@ class Evidence:
     free: Column
     """How much nearer than `near` the next number on its line stands: one of them may have been cut off."""
     ruled: Column
-    """The same across an upright ruling, nearer than `near_ruled`: a comb whose cells came apart."""
+    """The same across an upright that spans one row, nearer than `near_ruled`: a comb whose cells came apart."""
     unread: Column
     """How much nearer than `unread_reach` on its line there is ink that is no digit."""
     beside: Column
@@ -110,7 +111,7 @@ def weigh_numbers(
     if not weights:
         chances = np.array([number.confidence for number in numbers])
     else:
-        chances = trust(find_evidence(numbers, about, settings.strings, settings.trust), weights)
+        chances = trust(find_evidence(numbers, about, settings), weights)
     return tuple(
         _weighed(number, float(chance), least_confidence) for number, chance in zip(numbers, chances, strict=True)
     )
@@ -176,10 +177,9 @@ def trust(evidence: Evidence, weights: Mapping[str, float]) -> Column:
     return np.asarray(1 / (1 + np.exp(-np.clip(weighed, -50, 50))))
 
 
-def find_evidence(
-    numbers: tuple[Number, ...], about: Surroundings, strings: StringSettings, settings: TrustSettings
-) -> Evidence:
+def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Settings) -> Evidence:
     """What is known of the numbers of one page; none give empty columns."""
+    strings, limits = settings.strings, settings.trust
     looks = [_looks(number) for number in numbers]
     is_by = {who: np.array([look.believed == who for look in looks], dtype=np.float64) for who in _WHO}
     alone, string = (
@@ -191,7 +191,9 @@ def find_evidence(
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
     least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about)
-    free, ruled = _next_gaps(numbers, heights, about, max(settings.near, settings.near_ruled))
+    rulings, one_row = about.rulings, span_one_row(about.rulings, settings.layout.max_comb_height * usual)
+    dividers = replace(rulings, vertical=rulings.vertical[one_row], vertical_px=rulings.vertical_px[one_row])
+    free, ruled = _next_gaps(numbers, heights, rulings, dividers, max(limits.near, limits.near_ruled))
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * sole,
         least=_sure(min(digit.confidence for digit in number.digits) for number in numbers) * sole,
@@ -208,16 +210,16 @@ def find_evidence(
         against=is_by["against"],
         against_alone=is_by["against"] * alone,
         digits=np.array([len(number.digits) for number in numbers], dtype=np.float64),
-        doubts=np.full(len(numbers), _mean(np.array(digits, np.float64) < settings.doubt)),
-        tight=np.maximum(settings.tight - least_gaps, 0),
-        apart=np.maximum(widest_gaps - settings.apart, 0),
-        free=np.maximum(settings.near - free, 0),
-        ruled=np.maximum(settings.near_ruled - ruled, 0),
-        unread=_near(numbers, heights, about.unread, settings.unread_reach),
+        doubts=np.full(len(numbers), _mean(np.array(digits, np.float64) < limits.doubt)),
+        tight=np.maximum(limits.tight - least_gaps, 0),
+        apart=np.maximum(widest_gaps - limits.apart, 0),
+        free=np.maximum(limits.near - free, 0),
+        ruled=np.maximum(limits.near_ruled - ruled, 0),
+        unread=_near(numbers, heights, about.unread, limits.unread_reach),
         beside=np.array([any(digit.beside_unread for digit in number.digits) for number in numbers], np.float64),
         loose=np.minimum(_longest_loose(numbers, about.low, strings), 1),
-        stray=_near(numbers, heights, _strokes(about.low, usual, strings), settings.unread_reach, beside=True),
-        small=np.maximum(np.log2(usual / heights) - settings.small_octaves, 0),
+        stray=_near(numbers, heights, _strokes(about.low, usual, strings), limits.unread_reach, beside=True),
+        small=np.maximum(np.log2(usual / heights) - limits.small_octaves, 0),
     )
 
 
@@ -270,9 +272,9 @@ def _layout_chance(number: Number) -> float:
 
 
 def _next_gaps(
-    numbers: tuple[Number, ...], heights: Column, about: Surroundings, reach: float
+    numbers: tuple[Number, ...], heights: Column, rulings: Rulings, dividers: Rulings, reach: float
 ) -> tuple[Column, Column]:
-    """How far each number is from the nearest on its line: with no upright ruling between, and with one; or `reach`."""
+    """How far each number is from the nearest on its line: with no upright between, and with a divider; or `reach`."""
     boxes = _boxes(numbers)
     free, ruled = np.full(len(boxes), reach), np.full(len(boxes), reach)
     one, other = neighbour_pairs(boxes, reach * heights.max(initial=0) * np.ones(len(boxes)))
@@ -280,11 +282,12 @@ def _next_gaps(
     level = shared_rows(boxes[one], boxes[other]) >= _LEVEL * lower
     one, other = one[level], other[level]
     lasts, firsts = (_digit_boxes(numbers, end) for end in (-1, 0))
-    parted = ruled_between(lasts[one], firsts[other], about.rulings)
-    for left, right, is_parted in zip(one.tolist(), other.tolist(), parted.tolist(), strict=True):
-        gaps = ruled if is_parted else free
-        for own in (left, right):
-            gaps[own] = min(gaps[own], (boxes[right, 0] - boxes[left, 2]) / heights[own])
+    parted = ruled_between(lasts[one], firsts[other], rulings)
+    divided = ruled_between(lasts[one], firsts[other], dividers)
+    between = boxes[other, 0] - boxes[one, 2]
+    for gaps, is_so in ((free, ~parted), (ruled, divided)):
+        for own in (one[is_so], other[is_so]):
+            np.minimum.at(gaps, own, between[is_so] / heights[own])
     return free, ruled
 
 

@@ -24,6 +24,11 @@ def test_the_line_of_a_cell_hard_by_the_edge_goes():
     assert left_of(SEVEN, NINE, reading("1", 95, 2, 98, 40), reading("", 1, 0, 3, 30)) == ["7", "9"]
 
 
+def test_a_line_of_a_table_that_the_picture_cuts_off_goes():
+    assert left_of(SEVEN, NINE, reading("1", 50, 50, 52, 60), reading("1", 30, 0, 32, 11)) == ["7", "9"]
+    assert left_of(SEVEN, NINE, reading("1", 50, 51, 52, 59)) == ["7", "9", "1"]
+
+
 def test_a_one_further_in_stays():
     assert left_of(SEVEN, NINE, reading("1", 80, 2, 83, 40)) == ["7", "9", "1"]
 

@@ -20,9 +20,9 @@ def rulings(rows, columns, slope=0.0):
     return Rulings(flat, np.full(len(flat), 2, np.float32), upright, np.full(len(upright), 2, np.float32))
 
 
-def squares_of(found):
+def squares_of(found, ink=None):
     flat, upright = found.horizontal.astype(np.float64), found.vertical.astype(np.float64)[:, [1, 0, 3, 2]]
-    return find_squares(flat, upright, (SIDE, SIDE), RulingSettings())
+    return find_squares(flat, upright, np.zeros((SIDE, SIDE), np.uint8) if ink is None else ink, RulingSettings())
 
 
 def test_lines_both_ways_at_one_distance_are_squared_paper():
@@ -51,6 +51,27 @@ def test_squared_paper_may_lie_a_little_askew_and_miss_lines():
 )
 def test_tables_sudokus_and_ruled_paper_are_not(rows, columns):
     assert squares_of(rulings(rows, columns)) is None
+
+
+def cells(*, step, side, every):
+    """Ink, (SIDE, SIDE): a block of `side` px every so many, in the middle of the first cell of lines at `every`."""
+    ink = np.zeros((SIDE, SIDE), np.uint8)
+    first = int(every[0] + (every[1] - every[0] - side) / 2)
+    for top in range(first, int(every[-1]) - side, step):
+        for left in range(first, int(every[-1]) - side, step):
+            ink[top : top + side, left : left + side] = 255
+    return ink
+
+
+def test_a_table_of_square_cells_is_none():
+    within = np.arange(120, SIDE - 120, 40)
+    assert squares_of(rulings(within, within), cells(step=40, side=20, every=within)) is None
+
+
+def test_what_is_written_across_them_or_lines_to_the_edges_make_squares():
+    within, to_edges = np.arange(120, SIDE - 120, 40), np.arange(20, SIDE, 40)
+    assert squares_of(rulings(within, within), cells(step=33, side=20, every=within)) is not None
+    assert squares_of(rulings(to_edges, to_edges), cells(step=40, side=20, every=to_edges)) is not None
 
 
 def test_pieces_of_lines_beside_writing_are_one_line_and_short_ones_none():

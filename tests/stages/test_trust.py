@@ -26,7 +26,7 @@ def a_number(text, left=0, *, step=25, height=40, confidence=0.99, looks=ALONE, 
 
 
 def evidence(*numbers, about=BARE):
-    return find_evidence(numbers, about, SETTINGS.strings, SETTINGS.trust)
+    return find_evidence(numbers, about, SETTINGS)
 
 
 def weighed(*numbers, weights=None, least=0.9, about=BARE):
@@ -121,6 +121,13 @@ def test_a_number_near_another_may_have_been_cut_from_it():
     about = replace(BARE, rulings=Rulings(NO_LINES, NONE, divider, np.ones(1, np.float32)))
     ruled = evidence(a_number("12"), a_number("3", 80), about=about)
     assert (ruled.free.tolist(), ruled.ruled.tolist()) == ([0, 0], pytest.approx([0.025, 0.025]))
+
+
+def test_across_a_tables_line_nothing_was_cut_off():
+    line, row = np.array([[62, -40, 62, 40]], np.float32), np.array([[0, -2, 200, -2]], np.float32)
+    rulings = Rulings(row, np.ones(1, np.float32), line, np.ones(1, np.float32))
+    found = evidence(a_number("12"), a_number("3", 80), about=replace(BARE, rulings=rulings))
+    assert (found.free.tolist(), found.ruled.tolist()) == ([0, 0], [0, 0])
 
 
 def test_another_line_is_no_neighbour():
