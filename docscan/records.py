@@ -129,15 +129,20 @@ class Squares:
 
     across: NDArray[np.float64]
     """(N,): y of every horizontal line in the middle of the page, from the top down."""
+    across_slopes: NDArray[np.float64]
+    """(N,): y over x; a camera held askew sees one line lean more than the next."""
     along: NDArray[np.float64]
-    """(M,): x of every upright in the middle of the page."""
-    slope: float
-    """Of the horizontal ones: y over x; the uprights lean by as much."""
+    """(M,): x of every upright in the middle of the page, from the left."""
+    along_slopes: NDArray[np.float64]
+    """(M,): x over y."""
+    size: tuple[int, int]
+    """Height and width of the page."""
 
-    @property
-    def pitch(self) -> float:
-        """From one line to the next."""
-        return float(np.mean(np.concatenate([np.diff(self.across), np.diff(self.along)])))
+    def __post_init__(self) -> None:
+        for name in ("across", "along"):
+            places, slopes = getattr(self, name), getattr(self, f"{name}_slopes")
+            if len(places) != len(slopes):
+                raise ValueError(f"columns differ: {len(places)} lines {name}, {len(slopes)} slopes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +155,14 @@ class Unruled:
     """What was taken out; empty on a page without, and on squared paper, whose lines set nothing apart."""
     squares: Squares | None = None
     """Those lines."""
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        """All lines from left to right, those of squared paper as well: (N, 4), as the horizontal ones of Rulings."""
+        if self.squares is None:
+            return self.rulings.horizontal
+        y, half = self.squares.across, self.squares.across_slopes * self.squares.size[1] / 2
+        return np.stack([0 * y, y - half, 0 * y + self.squares.size[1], y + half], axis=1, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +193,8 @@ class Surroundings:
     """(U, 4): boxes of ink that was looked at and is no digit."""
     text: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, 4), np.int32))
     """(T, 4): boxes of the letters and words of the page's texts."""
+    squares: Squares | None = None
+    """Of squared paper."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -155,6 +155,12 @@ class RulingSettings:
     """an upright less slender than this is one between two lines, as a comb's dividers are,"""
     min_cell: float = 1.5
     """that are at least this long: it may be the stem of a bold letter."""
+    max_between: float = 0.7
+    """Boxes one below the other are no further apart, if what looks like a line through them is the sides of each."""
+    max_digit_row: float = 1.6
+    """Between lines that are no further apart, an upright from the one to the next is a digit,"""
+    row_evenness: float = 0.2
+    """if another line is as far off, but for this share."""
     max_faded: float = 4.0
     """A table's line that has faded goes on after no more than this, or up to the next line across it,"""
     min_faded: float = 0.15
@@ -241,6 +247,12 @@ class ComponentSettings:
     """A piece of less ink than this share of its box is a frame or a grid, and says nothing of the digits' height."""
     frame_share: float = 0.15
     """Where at least this share of the pieces of the usual height hold another, they are boxes for a digit each."""
+    min_two_rows: float = 1.5
+    """A piece at least this many digit heights high, across a line of rows that are tight, is of two rows:"""
+    tight_rows: float = 1.6
+    """lines that are no more than this many digit heights apart,"""
+    min_of_row: float = 0.5
+    """if on either side this much of it is left."""
     min_height_px: int = 7
     """Nobody reads a digit of fewer pixels."""
     min_page_share: float = 1 / 250
@@ -292,6 +304,12 @@ class LayoutSettings:
     """... and next to each other no narrower than this share of the wider."""
     max_comb_gap: float = 0.6
     """Boxes for a digit each that stand apart by no more than this share of their width are one comb."""
+    min_squared: int = 12
+    """On squared paper with so many digits,"""
+    squared_share: float = 0.8
+    """this share of them in a square of their own"""
+    squared_middle: float = 0.5
+    """and in this part of its width, each has one, and those in neighbouring squares are one number."""
     max_space: float = 1.6
     """Words no further apart than this are of one text,"""
     max_level_space: float = 3.0

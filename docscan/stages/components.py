@@ -15,18 +15,24 @@ _SAMPLE = 64  # pieces looked at
 _LONG = 2.5  # higher than wide by more is no 0, whose dot might be taken for a digit in a box
 _ROUND = 1.4  # longer than wide by more is a stroke, not a dot
 _MOST_PAIRS = 4_000_000  # of a piece that may go round another, and of one that may be in it
+_NO_ROWS = np.zeros((0, 4), np.float32)
+_CUT_PX = 1.0  # from the middle of a line: ink nearer than this is cut, which parts what it holds together
+_MOST_PARTS = 64  # of a piece; more is no two rows of digits
+_LAST_LABEL = 65_535  # of 16 bits
 _STROKE_SHARE = 1.2  # of a digit's ink over half its box's outline, to the width of its strokes: 1.1 to 1.4 by hand
 
 
-def find_components(ink: InkMask, settings: ComponentSettings) -> Components:
+def find_components(ink: InkMask, settings: ComponentSettings, rows: NDArray[np.float32] = _NO_ROWS) -> Components:
     """Label connected ink and keep the pieces that could be a digit or a part of one.
 
     Pieces touch if they share an edge or a corner. How high a digit is comes from the pieces themselves, so nothing
-    depends on the resolution; where it is known it only bounds the answer. A blank page has no components.
+    depends on the resolution; where it is known it only bounds the answer. A blank page has no components. `rows` are
+    the lines (N, 4) that were taken out: where those are tight, digits above and below one touch.
     """
     pieces = find_pieces(ink.ink)
+    digit_height_px = digit_height(pieces.boxes, pieces.areas, ink, settings)
+    pieces = _part_rows(pieces, rows, digit_height_px, settings)
     boxes, areas = pieces.boxes, pieces.areas
-    digit_height_px = digit_height(boxes, areas, ink, settings)
     low = _low_ink(boxes, areas, digit_height_px, settings)
     found = Components(pieces, np.arange(1, len(pieces) + 1, dtype=np.int32), boxes, areas, digit_height_px, low)
     keep, is_ring = _could_be_digits(found, settings), _are_rings(found, settings)
@@ -40,6 +46,56 @@ def find_pieces(ink: NDArray[np.uint8]) -> Pieces:
     boxes = stats[1:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]  # row 0 is the paper
     boxes[:, 2:] += boxes[:, :2]
     return Pieces(labels, boxes, stats[1:, cv2.CC_STAT_AREA])
+
+
+def _part_rows(pieces: Pieces, rows: NDArray[np.float32], unit: float, settings: ComponentSettings) -> Pieces:
+    """The pieces, those cut in two along a line of `rows` (N, 4) that hold digits above and below it."""
+    heights = pieces.boxes[:, 3] - pieces.boxes[:, 1]
+    tall = np.flatnonzero(heights >= settings.min_two_rows * unit) if unit and len(rows) > 1 else np.zeros(0, np.intp)
+    if not len(tall):
+        return pieces
+    boxes, areas = list(pieces.boxes), list(pieces.areas)
+    labels = pieces.labels.astype(np.int32) if len(pieces) + len(tall) * _MOST_PARTS > _LAST_LABEL else pieces.labels
+    for piece in tall.tolist():
+        left, top, right, bottom = pieces.boxes[piece].tolist()
+        levels = _tight_levels(rows, (left + right) / 2, settings.tight_rows * unit)
+        levels = levels[
+            (levels[:, 0] >= top + settings.min_of_row * unit) & (levels[:, 0] <= bottom - settings.min_of_row * unit)
+        ]
+        if not len(levels):
+            continue
+        place = labels[top:bottom, left:right]
+        own = place == piece + 1
+        down, along = np.ogrid[top:bottom, left:right]
+        cut = own.copy()
+        for level, slope in levels:
+            cut &= np.abs(down - level - slope * (along - (left + right) / 2)) > _CUT_PX
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(cut.astype(np.uint8), connectivity=8)
+        if not 2 <= count - 1 <= _MOST_PARTS:
+            continue
+        place[own & ~cut] = 0
+        for part in range(1, count):
+            x, y, width, height, area = stats[part].tolist()
+            box = np.array([left + x, top + y, left + x + width, top + y + height], np.int32)
+            if part == 1:
+                boxes[piece], areas[piece] = box, np.int32(area)
+            else:
+                boxes.append(box)
+                areas.append(np.int32(area))
+                place[parts == part] = len(boxes)
+    return Pieces(labels, np.array(boxes, np.int32), np.array(areas, np.int32))
+
+
+def _tight_levels(rows: NDArray[np.float32], x: float, tight: float) -> NDArray[np.float64]:
+    """Where lines (N, 4) that are no further from the next than `tight` pass at x, and their slope: (K, 2)."""
+    here = rows[(rows[:, 0] <= x) & (x <= rows[:, 2])].astype(np.float64)
+    slopes = (here[:, 3] - here[:, 1]) / np.maximum(here[:, 2] - here[:, 0], 1)
+    levels = here[:, 1] + slopes * (x - here[:, 0])
+    order = np.argsort(levels)
+    levels, slopes = levels[order], slopes[order]
+    is_tight = np.diff(levels) <= tight
+    near = np.concatenate([is_tight, [False]]) | np.concatenate([[False], is_tight])
+    return np.stack([levels[near], slopes[near]], axis=1) if len(levels) else np.zeros((0, 2))
 
 
 def label(ink: NDArray[np.uint8]) -> tuple[NDArray[np.uint16] | NDArray[np.int32], NDArray[np.int32]]:

@@ -21,6 +21,10 @@ _EDGE = 0.14  # of a box's shorter side
 _STRAY = 0.005  # of the distance: as far as the end of a line may be off its way
 _FREE_PX = 4  # on the reduced page, from the middle of a line: there is paper
 _WHOLE = 0.9  # of an edge: there is a side
+_FAR = 1e9
+_CELL = 1.5  # digit heights: no further does a box's lid end short of its side
+_PAPER_BETWEEN = 0.6  # of the way from one box to the next: no more of it is ink
+_MANY_ROWS = 8  # a page is this many times as large as one of them
 _MOST_PAIRS = 4_000_000  # of a row and a column: ten times those of a page full of combs; more is cloth or a halftone
 
 
@@ -108,8 +112,9 @@ def find_lines(ink: InkMask, size: ComponentSettings, settings: RulingSettings) 
     small = _reduce(ink.with_pale, factor)
     turned = cv2.transpose(small)
     pieces = find_pieces(small)
-    scale = Scale(factor, _digit_height(pieces, factor, ink, size), settings)
+    scale = Scale(factor, _digit_height(small, pieces, factor, ink, size), settings)
     rows, columns = _find(small, scale), _find(turned, scale)
+    columns = _parted(turned, columns, rows, scale)
     rows, columns = _mended(small, rows, columns, scale), _mended(turned, columns, rows, scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
     boxes = _thick_boxes(pieces, scale)
@@ -133,11 +138,30 @@ def _reduce(ink: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return small[:, ::factor].copy()
 
 
-def _digit_height(pieces: Pieces, factor: int, ink: InkMask, size: ComponentSettings) -> float:
+def _digit_height(
+    small: NDArray[np.uint8], pieces: Pieces, factor: int, ink: InkMask, size: ComponentSettings
+) -> float:
     boxes = factor * pieces.boxes
     height = digit_height(boxes, factor**2 * pieces.areas, ink, size)
+    if (height and height < min(ink.ink.shape) / 2) or not len(boxes):
+        return height
     # A string whose digits all hang on one line is a single wide piece: its height is that of a digit and its line.
-    return height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max(initial=0)) / 2
+    largest = height or float((boxes[:, 2:] - boxes[:, :2]).min(axis=1).max())
+    # A page that hangs together on its lines has paper as wide as a digit is high, about, between them.
+    between = factor * min(_paper_between(small), _paper_between(cv2.transpose(small)))
+    if largest >= _MANY_ROWS * between:
+        return between
+    return height or largest / 2
+
+
+def _paper_between(ink: NDArray[np.uint8]) -> float:
+    """How far it is from ink to ink along the rows of (H, W), where most of the paper is; the page's width if none."""
+    edges = np.diff((ink > 0).astype(np.int8), axis=1, prepend=1, append=1)
+    starts, ends = np.flatnonzero(edges < 0), np.flatnonzero(edges > 0)
+    lengths = np.sort(ends - starts)
+    if not len(lengths):
+        return float(ink.shape[1])
+    return float(lengths[np.searchsorted(np.cumsum(lengths), lengths.sum() / 2)])
 
 
 def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
@@ -334,6 +358,34 @@ class _Span(NamedTuple):
         return self.before + (self.after - self.before) * (along - self.start) / max(self.end - self.start, 1.0)
 
 
+def _parted(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale) -> Lines:
+    """The lines, cut where they leap over paper from a line across to one near by: from one box to the next."""
+    if len(lines) * len(others) > _MOST_PAIRS:
+        return lines
+    highest = scale.settings.max_between * scale.unit
+    cuts: dict[int, list[tuple[float, float]]] = {}
+    for line, span in enumerate(_Span(*ends) for ends in lines.ends().T.tolist()):
+        inside = [c for c in _crossings(span, others, _CELL * scale.unit) if span.start < c < span.end]
+        for one, other in itertools.pairwise(inside):
+            between = one + 2 * scale.factor, other - 2 * scale.factor
+            if not 0 < between[1] - between[0] <= highest:
+                continue
+            if _ink_along(small, span, between, scale, alone=False) < _PAPER_BETWEEN:
+                cuts.setdefault(line, []).append((one, other))
+    if not cuts:
+        return lines
+    first, last = lines.first(), lines.last()
+    parts = [lines.where(~lines.of_pieces(np.isin(np.arange(len(first)), list(cuts))))]
+    for line, gaps in cuts.items():
+        pieces = lines.where(np.arange(first[line], last[line] + 1))
+        ends = [-np.inf, *itertools.chain.from_iterable(gaps), np.inf]
+        for start, end in zip(ends[::2], ends[1::2], strict=True):
+            own = pieces.where((pieces.start < end) & (pieces.end > start))
+            own = replace(own, start=np.maximum(own.start, start), end=np.minimum(own.end, end))
+            parts.append(replace(own, line=np.zeros(len(own), np.intp)))
+    return _united(*(replace(part, line=np.unique(part.line, return_inverse=True)[1]) for part in parts))
+
+
 def _mended(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale) -> Lines:
     """The lines of a table, each in one where it has faded in places, and up to the last line of the other direction.
 
@@ -349,7 +401,7 @@ def _mended(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale)
     for line in np.flatnonzero(_long(lines, scale)[lines.first()]).tolist():
         if ruling[line] != line:
             continue
-        crossings = _crossings(spans[line], others, scale)
+        crossings = _crossings(spans[line], others, scale.unit / 2)
         parts = _in_line_with(line, ends_of_lines, crossings, scale)
         ruling[parts] = line
         ends = [spans[part] for part in parts]
@@ -359,9 +411,9 @@ def _mended(small: NDArray[np.uint8], lines: Lines, others: Lines, scale: Scale)
     return _filled(lines, ruling, [(line, gap) for line, gap in gaps if gap.end - gap.start >= 2])
 
 
-def _crossings(line: _Span, others: Lines, scale: Scale) -> list[float]:
-    """Where along a line the others cross it, in order, were it to go on at either end."""
-    middle, reach = (line.before + line.after) / 2, scale.unit / 2
+def _crossings(line: _Span, others: Lines, reach: float) -> list[float]:
+    """Where along a line the others cross it, in order, were they to go on so far at either end."""
+    middle = (line.before + line.after) / 2
     crossing = (others.start - reach <= middle) & (middle <= others.end + reach)
     return sorted((others.offset + others.slope * middle)[crossing].tolist())
 
@@ -402,13 +454,16 @@ def _ends_of_table(small: NDArray[np.uint8], line: _Span, crossings: list[float]
             end = crossing  # noqa: PLW2901
 
 
-def _ink_along(small: NDArray[np.uint8], line: _Span, ends: tuple[float, float], scale: Scale) -> float:
-    """The share of a line's way between two places on which there is ink, with paper on either side of it."""
+def _ink_along(
+    small: NDArray[np.uint8], line: _Span, ends: tuple[float, float], scale: Scale, *, alone: bool = True
+) -> float:
+    """The share of a line's way between two places on which there is ink, if `alone` with paper on both sides."""
     along = np.arange(min(ends), max(ends), scale.factor)
     columns = np.clip(along / scale.factor, 0, small.shape[1] - 1).astype(np.intp)
     rows = np.rint(line.across(along) / scale.factor).astype(np.intp)
     near = [small[np.clip(rows + off, 0, len(small) - 1), columns] > 0 for off in range(-_FREE_PX, _FREE_PX + 1)]
-    return float(np.mean(np.any(near[_FREE_PX - 1 : _FREE_PX + 2], axis=0) & ~near[0] & ~near[-1]))
+    inked = np.any(near[_FREE_PX - 1 : _FREE_PX + 2], axis=0)
+    return float(np.mean(inked & ~near[0] & ~near[-1] if alone else inked))
 
 
 def _filled(lines: Lines, ruling: NDArray[np.intp], gaps: list[tuple[int, _Span]]) -> Lines:
@@ -436,7 +491,7 @@ def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: S
         keep_columns, next_columns = _held(columns, rows, firm_rows, shape[0], scale)
         settled = np.array_equal(firm_rows, next_rows) and np.array_equal(firm_columns, next_columns)
         if settled and keep_rows.all() and keep_columns.all():
-            return rows, columns
+            return rows, columns.where(~_from_line_to_line(columns, rows, scale))
         rows, firm_rows = rows.where(keep_rows), next_rows[keep_rows]
         columns, firm_columns = columns.where(keep_columns), next_columns[keep_columns]
 
@@ -460,6 +515,39 @@ def _between(lines: Lines, others: Lines, scale: Scale) -> NDArray[np.bool_]:
     others = others.where(others.of_pieces(others.lengths() >= scale.settings.min_cell * scale.unit))
     at_start, at_end = _meeting(lines, others, np.ones(len(others), np.bool_), scale)
     return lines.of_pieces(at_start.meets & at_end.meets)
+
+
+def _from_line_to_line(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.bool_]:
+    """Which pieces are of uprights from one line to the next where rows are no higher than digits: 1s, stems of 7s.
+
+    A table's uprights run on, and its lines end at those; the lines of a comb end at uprights as short as it is high.
+    """
+    highest = scale.settings.max_digit_row * scale.unit
+    is_short = columns.lengths() <= highest
+    rows = rows.where(~rows.of_pieces(_end_at(rows, columns.where(~_long(columns, scale)), scale)))
+    start, before, end, after = columns.ends()
+    x, y = ((before + after) / 2)[:, np.newaxis], ((start + end) / 2)[:, np.newaxis]
+    off = rows.offset + rows.slope * x - y
+    off[(x < rows.start) | (x > rows.end)] = np.nan
+    above, below = (np.where(side, np.abs(off), _FAR) for side in (off < 0, off >= 0))
+    lid, floor = above.min(axis=1, initial=_FAR), below.min(axis=1, initial=_FAR)
+    height = lid + floor
+    evenly = scale.settings.row_evenness * height
+    again = (np.abs(above - (lid + height)[:, np.newaxis]) <= evenly[:, np.newaxis]).any(axis=1)
+    again |= (np.abs(below - (floor + height)[:, np.newaxis]) <= evenly[:, np.newaxis]).any(axis=1)
+    return columns.of_pieces(is_short & again & (height <= highest))
+
+
+def _end_at(rows: Lines, columns: Lines, scale: Scale) -> NDArray[np.bool_]:
+    """Which lines (lines,) begin and end where an upright does."""
+    near = scale.settings.overshoot * scale.unit
+    start, before, end, after = columns.ends()
+    middle = (before + after) / 2
+    at_both = np.ones(len(rows.first()), np.bool_)
+    for along, across in (rows.ends()[:2, :, np.newaxis], rows.ends()[2:, :, np.newaxis]):
+        level = np.minimum(np.abs(start - across), np.abs(end - across)) <= near
+        at_both &= (level & (np.abs(middle - along) <= near)).any(axis=1)
+    return at_both
 
 
 def _held(

@@ -162,3 +162,36 @@ def test_what_holds_nothing_as_high_as_a_digit_is_no_circle():
     ink[95:105, 596:604] = 255  # a dotted 0
     assert [595, 95, 605, 105] not in find_components(InkMask(ink), ComponentSettings()).boxes.tolist()
     assert len(find_components(InkMask(ink), ComponentSettings())) >= 9
+
+
+def two_rows(*, between):
+    """Two digits one above the other that touch at row 150, beside eight others, and lines so far apart."""
+    ink = digits_in_a_row(8)
+    for top in (102, 146):
+        cv2.rectangle(ink, (600, top), (620, top + 44), 255, 4)
+    levels = np.array([148 + between * row for row in range(-1, 3)], np.float32)
+    rows = np.stack([0 * levels, levels, 0 * levels + 900, levels], axis=1)
+    return ink, rows
+
+
+def boxes_at(found, left):
+    return sorted(box for box in found.boxes.tolist() if box[0] == left)
+
+
+def test_digits_that_touch_across_a_line_of_tight_rows_are_two():
+    ink, rows = two_rows(between=48)
+    found = find_components(InkMask(ink), ComponentSettings(), rows)
+    assert [(top, bottom) for _, top, _, bottom in boxes_at(found, 598)] == [(100, 147), (150, 193)]
+    for id_, box in zip(found.ids.tolist(), found.boxes.tolist(), strict=True):
+        assert cv2.boundingRect((found.pieces.labels == id_).astype(np.uint8)) == (
+            box[0],
+            box[1],
+            box[2] - box[0],
+            box[3] - box[1],
+        )
+
+
+def test_a_tall_piece_across_the_lines_of_wide_rows_stays_whole():
+    ink, rows = two_rows(between=90)
+    found = find_components(InkMask(ink), ComponentSettings(), rows)
+    assert [(top, bottom) for _, top, _, bottom in boxes_at(found, 598)] == [(100, 193)]

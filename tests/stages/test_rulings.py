@@ -477,3 +477,57 @@ def test_a_line_that_ends_within_a_table_leaves_the_digits_below_it_alone():
     found = unruled(ink)
     assert np.array_equal(found.ink.ink, clean)
     assert sorted(found.rulings.vertical[:, 3].round().tolist())[0] < 350
+
+
+def tight_table(*, pitch, rows=6):
+    """A table of two columns whose rows are `pitch` high."""
+    ink = paper(height=200 + pitch * rows)
+    for row in range(rows + 1):
+        across(ink, 120 + pitch * row)
+    for column in (10, 440, 880):
+        down(ink, column, 120, 120 + pitch * rows)
+    return ink
+
+
+def test_a_1_from_line_to_line_of_tight_rows_is_no_ruling():
+    ink = tight_table(pitch=56)
+    one(ink, 200, 176, 56)
+    found = unruled(ink)
+    assert sorted(np.rint(found.rulings.vertical[:, 0]).tolist()) == [10, 440, 880]
+    assert found.ink.ink[180:228, 200 : 200 + PEN].all()
+
+
+def test_the_dividers_of_combs_one_below_the_other_are_one_row_high():
+    ink = paper(height=560)
+    for row in range(6):
+        top = 120 + 70 * row
+        box(ink, 40, top, 40 + 6 * 55, top + 58)
+        for cell in range(1, 6):
+            down(ink, 40 + 55 * cell, top, top + 58)
+    uprights = unruled(ink).rulings.vertical
+    assert len(uprights) == 6 * 7
+    assert (uprights[:, 3] - uprights[:, 1]).max() < 62
+
+
+@pytest.mark.parametrize("gap", [14, 58])
+def test_the_dividers_of_combs_stay_however_far_the_next_comb_is(gap):
+    ink = paper(height=700)
+    for row in range(4):
+        top = 120 + (58 + gap) * row
+        box(ink, 40, top, 40 + 6 * 55, top + 58)
+        for cell in range(1, 6):
+            down(ink, 40 + 55 * cell, top, top + 58)
+    assert len(unruled(ink).rulings.vertical) == 4 * 7
+
+
+def test_a_page_that_hangs_together_on_its_lines_is_taken_apart():
+    ink = np.zeros((900, 900), np.uint8)
+    for place in range(20, 900, 40):
+        across(ink, place, 0, 899)
+        down(ink, place, 0, 899)
+    for place in range(12):
+        zero(ink, 60 + 60 * place, 420)
+    turn = cv2.getRotationMatrix2D((450, 450), 1.2, 1)
+    found = unruled(cv2.warpAffine(ink, turn, (900, 900), flags=cv2.INTER_NEAREST))
+    assert found.squares is not None
+    assert np.count_nonzero(found.ink.ink) < 2 * np.count_nonzero(paper(digits=12))
