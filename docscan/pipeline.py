@@ -5,7 +5,7 @@ Each stage is a pure function over frozen records; call them one by one to look 
 
 from dataclasses import dataclass
 
-from docscan.records import Glyphs, Number, Page, PageResult, Squares, Straight, Surroundings
+from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surroundings
 from docscan.settings import Settings
 from docscan.stages.backdrop import find_backdrop
 from docscan.stages.binarise import binarise
@@ -21,6 +21,7 @@ from docscan.stages.layout import arrange_numbers
 from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
+from docscan.stages.squares import leave_out_squares
 from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
 from docscan.stages.trust import leave_out_print, weigh_numbers
@@ -32,7 +33,6 @@ class Found:
     """The numbers of a page, not yet weighed, and what they were found in."""
 
     straight: Straight
-    squares: Squares | None
     glyphs: Glyphs
     numbers: tuple[Number, ...]
     about: Surroundings
@@ -46,7 +46,9 @@ def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     least_confidence = model.least_confidence(settings.review)
     weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
     if not settings.binarise.min_darkness:
-        backdrop = find_backdrop(found.straight.page, found.glyphs, weighed, found.squares, model, settings.backdrop)
+        backdrop = find_backdrop(
+            found.straight.page, found.glyphs, weighed, found.about.squares, model, settings.backdrop
+        )
         if backdrop:
             return read_page(page, model, settings.without_backdrop(backdrop))
     turns = find_turns(found.glyphs, weighed, model, settings.straighten)
@@ -63,18 +65,19 @@ def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     """The numbers as they stand on the levelled page; how sure each is as a whole is another question."""
     straight = straighten(page, binarise(page, settings.binarise), settings.binarise, settings.straighten)
     unruled = remove_rulings(leave_out_holes(straight.ink), settings.components, settings.rulings)
-    components = find_components(unruled.ink, settings.components)
+    components = find_components(unruled.ink, settings.components, unruled.rows)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))
-    about = Surroundings(unruled.rulings, components.low, components.runs)
+    about = Surroundings(unruled.rulings, components.low, components.runs, squares=unruled.squares)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
     readings, about = leave_out_texts(readings, about, settings.layout)
     lone = find_lone_strings(components.pieces, components.digit_height_px, settings.strings)
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
-    strips = cut_strips(straight.page.gray, unruled.ink, doubtful.boxes)
+    gray = leave_out_squares(straight.page.gray, straight.ink, unruled)
+    strips = cut_strips(gray, unruled.ink, doubtful.boxes)
     strings = model.strings.read(strips, doubtful.expected)
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
     digits, about = restore_dividers(digits, about, settings.layout)
     numbers = arrange_numbers(digits, about, settings.layout)
-    return Found(straight, unruled.squares, glyphs, numbers, about, len(components) == 0)
+    return Found(straight, glyphs, numbers, about, len(components) == 0)

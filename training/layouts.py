@@ -197,6 +197,25 @@ def comb(sheet: Sheet, rng: np.random.Generator) -> Plan:
     return Plan(tuple(spots), tuple(rules))
 
 
+def squares(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """Squared paper from edge to edge, and a digit in each square; between numbers one square or more stays empty."""
+    side = max(5.0, 1.2 * sheet.digit)
+    first_x, first_y = rng.uniform(0, side, 2)
+    rules = [(x, 0.0, x, sheet.height) for x in np.arange(first_x, sheet.width, side).tolist()]
+    rules += [(0.0, y, sheet.width, y) for y in np.arange(first_y, sheet.height, side).tolist()]
+    spots = []
+    for row in range(1, int(sheet.height / side) - 2, int(rng.integers(1, 3))):
+        baseline = first_y + (row + 0.5) * side + 0.5 * sheet.digit
+        column = 1 + int(rng.integers(0, 3))
+        while True:
+            text = number(sheet, rng)
+            if (column + len(text) + 1) * side > sheet.width:
+                break
+            spots.append(Spot(text, first_x + column * side, baseline, len(text) * side, side))
+            column += len(text) + int(rng.integers(1, 4))
+    return Plan(tuple(spots), tuple(rules))
+
+
 def notes(sheet: Sheet, rng: np.random.Generator) -> Plan:
     """Printed words with numbers written after them."""
     spots, words = [], []

@@ -98,6 +98,8 @@ class Look:
     """Standard deviation of the lens."""
     jpeg_quality: int | None = None
     coloured: bool = False
+    rules: tuple[float, float] = (0.15, 0.4)
+    """How thick printed lines are."""
 
 
 KINDS: dict[str, Look] = {
@@ -118,6 +120,7 @@ KINDS: dict[str, Look] = {
     "touching": Look(gap=(-0.14, 0.04)),
     "photo": Look(layouts.table, shade=0.45, bend=0.02, blur=0.1, noise=4.0, coloured=True, jpeg_quality=75),
     "worksheet": Look(layouts.worksheet, skew_deg=(-1.0, 1.0)),
+    "squares": Look(layouts.squares, rules=(0.1, 0.25), skew_deg=(-1.0, 1.0)),
 }
 """Every kind of page, by name."""
 
@@ -143,7 +146,8 @@ def draw_page(
     paper = _Paper((round(sheet.height * px), round(sheet.width * px)), px, sheet.digit * px)
     ink, written = _write(plan.spots, paper, look.gap, source, rng)
     warp = _warp(paper.size, look, rng)
-    image = _scan(_develop(_print(plan, paper, rng), ink, look, rng), warp, look, px, rng)
+    printed = _print(plan, paper, look.rules, rng)
+    image = _scan(_develop(printed, ink, look, rng), warp, look, px, rng)
     return DrawnPage(image, tuple(_seen(digits, warp, paper.size) for digits in written), kind, dpi)
 
 
@@ -251,10 +255,10 @@ def _stamp(ink: NDArray[np.uint8], text: str, strokes: NDArray[np.uint8], column
     return [_Written(text, np.stack([columns + column, rows + row], axis=1).astype(np.float64))]
 
 
-def _print(plan: Plan, paper: _Paper, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The printed lines and words: (H, W) uint8, 255 = print."""
+def _print(plan: Plan, paper: _Paper, rules: tuple[float, float], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The printed lines, so thick, and words: (H, W) uint8, 255 = print."""
     printed, px = np.zeros(paper.size, np.uint8), paper.px
-    thickness = max(1, round(rng.uniform(0.15, 0.4) * px))
+    thickness = max(1, round(rng.uniform(*rules) * px))
     for rule in plan.rules:
         ends = [round(end * px * 16) for end in rule]
         cv2.line(printed, (ends[0], ends[1]), (ends[2], ends[3]), 255, thickness, cv2.LINE_AA, 4)

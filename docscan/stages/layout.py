@@ -14,6 +14,7 @@ from docscan.stages.chains import link_chances, next_digits, ruled_between, shar
 from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
 from docscan.stages.marks import Marks, find_marks, low_digits, marked_neighbours, write_number
+from docscan.stages.squares import squared_neighbours
 from docscan.stages.strikes import is_struck
 
 Pairs = list[tuple[int, int]]
@@ -73,7 +74,8 @@ def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: La
 def _chain(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSettings) -> _Chains:
     marks = find_marks(boxes, about, settings)
     near = next_digits(boxes, about.rulings, settings)
-    links = near + comb_neighbours(boxes, about.rulings, settings) + marked_neighbours(marks, boxes, settings)
+    in_cells = comb_neighbours(boxes, about.rulings, settings) + squared_neighbours(boxes, about.squares, settings)
+    links = near + in_cells + marked_neighbours(marks, boxes, settings)
     numbers = _groups(group(len(boxes), links), boxes[:, 0])
     edges = boxes.tolist()
     outer = np.array([_outer([edges[row] for row in number]) for number in numbers], dtype=np.int32).reshape(-1, 4)

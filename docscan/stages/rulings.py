@@ -77,14 +77,14 @@ def _lines_of(squares: Squares, shape: tuple[int, ...], rows: Lines, columns: Li
     """All lines of squared paper on a page of that shape (H, W), as thick as those found, from edge to edge."""
     height, width = shape
     made = []
-    for places, length, middle, slope, known in (
-        (squares.across, width, width / 2, squares.slope, rows),
-        (squares.along, height, height / 2, -squares.slope, columns),
+    for places, slopes, length, middle, known in (
+        (squares.across, squares.across_slopes, width, width / 2, rows),
+        (squares.along, squares.along_slopes, height, height / 2, columns),
     ):
         each = np.ones(len(places))
-        offsets, thickness = places - slope * middle, float(np.median(known.thicknesses()))
+        offsets, thickness = places - slopes * middle, float(np.median(known.thicknesses()))
         number = np.arange(len(places), dtype=np.intp)
-        made.append(Lines(number, 0 * each, (length - 1) * each, offsets, slope * each, thickness * each))
+        made.append(Lines(number, 0 * each, (length - 1) * each, offsets, slopes, thickness * each))
     return made[0], made[1]
 
 

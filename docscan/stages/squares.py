@@ -6,19 +6,26 @@ are few.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import Squares
-from docscan.settings import RulingSettings
+from docscan.records import InkMask, Squares, Unruled
+from docscan.settings import LayoutSettings, RulingSettings
 
+_LEAN = 0.03  # lines that lean more than this against the others are none of them
 _NEXT = 25  # percentile of the steps from line to line: askew, every second line may not be found
 _MOST_EDGES = 3  # of a page that a table's lines do not reach
 _OFF_LINE, _BAND = (
     0.14,
     0.1,
 )  # of a square: further from a line is no line; the strip beside it, and half of the middle's
+_MOST_DIGITS = 2000  # whose squares are held against each other's
+_SAME_ROW = 0.5  # of a square: the middles of digits in one row are nearer
+_AROUND = 1 / 6  # of a square: paper is no further from the middle of a line
+_AS_DARK = 1.15  # times as dark as lines usually are: darker is none
 _SAMPLES = 200  # places on a line where its darkness is looked at
 _BESIDE_PX = 2  # from its middle: the line is no further off there
 _PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
@@ -34,24 +41,22 @@ def find_squares(
     height, width = ink.shape
     if min(len(flat), len(upright)) < settings.least_squares:
         return None
-    slope = float(np.median(np.concatenate([_slopes(flat), -_slopes(upright)])))
-    rows = _lattice(*_places(flat, slope, width / 2), settings.square_seen * width, settings)
-    columns = _lattice(*_places(upright, -slope, height / 2), settings.square_seen * height, settings)
+    rows = _lattice(flat, width, settings)
+    columns = _lattice(upright, height, settings) if rows is not None else None
     if rows is None or columns is None:
         return None
-    (down, across), (right, along) = rows, columns
-    if abs(down - right) > settings.square_evenness * max(down, right):
+    if abs(rows.pitch - columns.pitch) > settings.square_evenness * max(rows.pitch, columns.pitch):
         return None
-    squares = Squares(across, along, slope)
-    to_edges = _edges_reached(squares, ink.shape) >= _MOST_EDGES
+    squares = Squares(rows.places, rows.slopes, columns.places, columns.slopes, (height, width))
+    to_edges = _edges_reached(squares) >= _MOST_EDGES
     return squares if to_edges or _beside_lines(squares, ink) >= settings.beside_squares else None
 
 
-def _edges_reached(squares: Squares, shape: tuple[int, ...]) -> int:
-    """How many edges of a page of that shape (H, W) have a line less than a square away."""
+def _edges_reached(squares: Squares) -> int:
+    """How many edges of the page have a line less than a square away."""
     first, last = (np.array([places[end] for places in (squares.across, squares.along)]) for end in (0, -1))
     pitch = (last - first) / np.array([len(squares.across) - 1, len(squares.along) - 1])
-    return int(np.count_nonzero(first < pitch) + np.count_nonzero(last > np.array(shape) - 1 - pitch))
+    return int(np.count_nonzero(first < pitch) + np.count_nonzero(last > np.array(squares.size) - 1 - pitch))
 
 
 def _beside_lines(squares: Squares, ink: NDArray[np.uint8]) -> float:
@@ -59,43 +64,78 @@ def _beside_lines(squares: Squares, ink: NDArray[np.uint8]) -> float:
 
     One where the pen takes no heed of them, next to nothing where each holds a sign or two. The lines do not count.
     """
-    (height, width), (y, x) = ink.shape, np.nonzero(ink)
-    down = _of_cell(y - squares.slope * (x - width / 2), squares.across)
-    right = _of_cell(x + squares.slope * (y - height / 2), squares.along)
+    y, x = (places.astype(np.float64) for places in np.nonzero(ink))
+    (down, right) = (where % 1 for where in _squares_at(squares, x, y))
     inside = (np.minimum(down, right) > _OFF_LINE) & (np.maximum(down, right) < 1 - _OFF_LINE)
     from_middle = np.abs(np.stack([down, right])[:, inside] - 0.5)
     beside, middle = from_middle > 0.5 - _OFF_LINE - _BAND, from_middle < _BAND
     return int(np.count_nonzero(beside)) / max(1, int(np.count_nonzero(middle)))
 
 
-def _of_cell(places: NDArray[np.float64], lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far between its two lines each place is, 0..1; 0 where it is not between lines."""
-    number = np.interp(places, lines, np.arange(len(lines)), left=0.0, right=0.0)
-    return np.asarray(number % 1)
+def _squares_at(
+    squares: Squares, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """In which row and column of squares points (N,) of the page are, as fractions; 0 beyond them."""
+    height, width = squares.size
+    found = []
+    for places, slopes, at, across in (
+        (squares.across, squares.across_slopes, x - width / 2, y),
+        (squares.along, squares.along_slopes, y - height / 2, x),
+    ):
+        level = across - np.interp(across, places, slopes) * at
+        found.append(np.interp(level, places, np.arange(len(places)), left=0.0, right=0.0))
+    return found[0], found[1]
 
 
-def _slopes(lines: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (lines[:, 3] - lines[:, 1]) / np.maximum(lines[:, 2] - lines[:, 0], 1)
+def squared_neighbours(
+    boxes: NDArray[np.int32], squares: Squares | None, settings: LayoutSettings
+) -> list[tuple[int, int]]:
+    """Pairs of digits, rows of boxes (N, 4), in neighbouring squares of a row: the left one, the right one.
 
-
-def _places(lines: NDArray[np.float64], slope: float, middle: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where lines (N, 4) with that slope are in the middle of the page, in order, and how long each is."""
-    at, across = (lines[:, 0] + lines[:, 2]) / 2, (lines[:, 1] + lines[:, 3]) / 2
-    places = across - slope * (at - middle)
-    order = np.argsort(places, kind="stable")
-    return places[order], (lines[:, 2] - lines[:, 0])[order]
-
-
-def _lattice(
-    places: NDArray[np.float64], lengths: NDArray[np.float64], least: float, settings: RulingSettings
-) -> tuple[float, NDArray[np.float64]] | None:
-    """The distance from line to line, and every line's place, of lines at even distances; None for others.
-
-    A line is seen over `least` px of its length, in pieces between what is written.
+    None where a digit has not, as a rule, a square of its own.
     """
+    if squares is None or not settings.min_squared <= len(boxes) <= _MOST_DIGITS:
+        return []
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    row, place = _squares_at(squares, middles[:, 0], middles[:, 1])
+    column = np.floor(place)
+    _, own, count = np.unique(np.stack([np.floor(row), column]), axis=1, return_inverse=True, return_counts=True)
+    in_middle = np.abs(place - column - 0.5) <= settings.squared_middle / 2
+    if np.mean(in_middle & (count[own.reshape(-1)] == 1)) < settings.squared_share:
+        return []
+    follows = (column - column[:, np.newaxis] == 1) & (np.abs(row - row[:, np.newaxis]) < _SAME_ROW)
+    return [(int(one), int(other)) for one, other in np.argwhere(follows)]
+
+
+class _Lattice(NamedTuple):
+    """Parallel lines, or nearly, at even distances."""
+
+    pitch: float
+    places: NDArray[np.float64]
+    """(N,): of every line, those not seen as well, in the middle of the page."""
+    slopes: NDArray[np.float64]
+
+
+def _lattice(lines: NDArray[np.float64], length: int, settings: RulingSettings) -> _Lattice | None:
+    """The even distance of lines (N, 4) on a page so long, and where every one of them is; None of others.
+
+    A line is seen over a share of its length, in pieces between what is written. How much lines lean changes evenly
+    from one to the next.
+    """
+    slopes, lengths = (lines[:, 3] - lines[:, 1]) / np.maximum(lines[:, 2] - lines[:, 0], 1), lines[:, 2] - lines[:, 0]
+    usual = float(np.median(slopes))
+    places = _places(lines, np.full(len(lines), usual), length / 2)
+    like = np.abs(slopes - usual) <= _LEAN
+    # A line's slope is so sure, through pixels that are off by as much all along.
+    sure = lengths**1.5
+    is_one = np.ptp(places[like]) == 0
+    lean = np.array([0.0, usual]) if is_one else np.polyfit(places[like], slopes[like], 1, w=sure[like])
+    places = _places(lines, np.polyval(lean, places), length / 2)
+    order = np.argsort(places, kind="stable")
+    places, lengths = places[order], lengths[order]
     number = np.cumsum(np.concatenate([[0], np.diff(places) > _BESIDE_PX]))
     seen = np.bincount(number, lengths)
-    whole = (np.bincount(number, places * lengths) / np.maximum(seen, 1e-9))[seen >= least]
+    whole = (np.bincount(number, places * lengths) / np.maximum(seen, 1e-9))[seen >= settings.square_seen * length]
     if len(whole) < settings.least_squares:
         return None
     steps = np.diff(whole)
@@ -105,7 +145,32 @@ def _lattice(
     if even.mean() < settings.square_share:
         return None
     index = np.concatenate([[0], np.cumsum(count)])
-    return float(np.polyfit(index, whole, 1)[0]), np.interp(np.arange(index[-1] + 1), index, whole)
+    every = np.interp(np.arange(index[-1] + 1), index, whole)
+    return _Lattice(float(np.polyfit(index, whole, 1)[0]), every, np.asarray(np.polyval(lean, every)))
+
+
+def _places(lines: NDArray[np.float64], slopes: NDArray[np.floating], middle: float) -> NDArray[np.float64]:
+    """Where lines (N, 4) with those slopes are in the middle of the page."""
+    at, across = (lines[:, 0] + lines[:, 2]) / 2, (lines[:, 1] + lines[:, 3]) / 2
+    return np.asarray(across - slopes * (at - middle))
+
+
+def leave_out_squares(gray: NDArray[np.uint8], ink: InkMask, unruled: Unruled) -> NDArray[np.uint8]:
+    """A page (H, W), dark on light, whose `ink` was found, as if written on plain paper; another page as it is.
+
+    A string of digits is read from the gray, where the sides of the squares it crosses look like 1s. What is darker
+    than the lines are is a stroke on one.
+    """
+    if unruled.squares is None:
+        return gray
+    is_line = (ink.ink != 0) & (unruled.ink.ink == 0)
+    about = cv2.dilate(is_line.astype(np.uint8), np.ones((3, 3), np.uint8)) != 0  # its edge is paler than ink
+    around = max(3, round(_AROUND * float(np.median(np.diff(unruled.squares.along))))) | 1
+    paper = cv2.dilate(gray, np.ones((around, around), np.uint8))
+    darkness = paper - gray
+    usual = np.median(darkness[is_line]) if is_line.any() else 0
+    gone = about & (unruled.ink.ink == 0) & (darkness <= _AS_DARK * usual)
+    return np.where(gone, paper, gray)
 
 
 def darkness_of(squares: Squares, gray: NDArray[np.uint8]) -> float:
@@ -121,7 +186,7 @@ def _along(squares: Squares, page: NDArray[np.uint8], off: int = 0) -> Iterator[
     """What is on a (H, W) page `off` px from the middle of every horizontal line (N, samples), and of every upright."""
     height, width = page.shape
     x, y = (np.linspace(0, side - 1, _SAMPLES).astype(np.intp) for side in (width, height))
-    rows = np.rint(squares.across[:, np.newaxis] + squares.slope * (x - width / 2)).astype(np.intp) + off
-    yield page[np.clip(rows, 0, height - 1), x]
-    columns = np.rint(squares.along[:, np.newaxis] - squares.slope * (y - height / 2)).astype(np.intp) + off
-    yield page[y, np.clip(columns, 0, width - 1)]
+    rows = squares.across[:, np.newaxis] + squares.across_slopes[:, np.newaxis] * (x - width / 2)
+    yield page[np.clip(np.rint(rows).astype(np.intp) + off, 0, height - 1), x]
+    columns = squares.along[:, np.newaxis] + squares.along_slopes[:, np.newaxis] * (y - height / 2)
+    yield page[y, np.clip(np.rint(columns).astype(np.intp) + off, 0, width - 1)]

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
-from docscan.settings import Settings, StringSettings
+from docscan.settings import LayoutSettings, Settings, StringSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
 from docscan.stages.grouping import neighbour_pairs
 from docscan.stages.loose import loose_strokes
+from docscan.stages.squares import squared_neighbours
 
 CONSTANT = "constant"
 _SUREST = 12.0  # log-odds: 6 in a million; nobody is surer,
@@ -190,7 +191,7 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     digits = [digit.confidence for number in numbers for digit in number.digits]
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
-    least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about)
+    least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about, settings.layout)
     rulings, one_row = about.rulings, span_one_row(about.rulings, settings.layout.max_comb_height * usual)
     dividers = replace(rulings, vertical=rulings.vertical[one_row], vertical_px=rulings.vertical_px[one_row])
     free, ruled = _next_gaps(numbers, heights, rulings, dividers, max(limits.near, limits.near_ruled))
@@ -247,8 +248,10 @@ def _digit_boxes(numbers: tuple[Number, ...], place: int) -> NDArray[np.int32]:
     return np.array([number.digits[place].box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
-def _least_and_widest_gaps(numbers: tuple[Number, ...], about: Surroundings) -> tuple[Column, Column]:
-    """Of those between neighbouring digits; across a ruling as wide as usual, for there each has a cell of its own.
+def _least_and_widest_gaps(
+    numbers: tuple[Number, ...], about: Surroundings, settings: LayoutSettings
+) -> tuple[Column, Column]:
+    """Of those between neighbouring digits; as wide as usual where each has a cell of its own, or a square.
 
     A number of one digit has none: the least is infinite, the widest 0.
     """
@@ -258,7 +261,10 @@ def _least_and_widest_gaps(numbers: tuple[Number, ...], about: Surroundings) -> 
     boxes = np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
     one, other, of = boxes[:-1][inside], boxes[1:][inside], number[1:][inside]
     gaps = (other[:, 0] - one[:, 2]) / np.maximum(one[:, 3] - one[:, 1], other[:, 3] - other[:, 1])
-    gaps[(gaps > _USUAL_GAP) & ruled_between(one, other, about.rulings)] = _USUAL_GAP
+    in_cells = ruled_between(one, other, about.rulings)
+    in_squares = {pair[0] for pair in squared_neighbours(boxes, about.squares, settings) if pair[1] == pair[0] + 1}
+    in_cells |= np.isin(np.flatnonzero(inside), list(in_squares))
+    gaps[(gaps > _USUAL_GAP) & in_cells] = _USUAL_GAP
     least, widest = np.full(len(numbers), math.inf), np.zeros(len(numbers))
     np.minimum.at(least, of, gaps)
     np.maximum.at(widest, of, gaps)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from docscan.records import InkMask, Rulings
-from docscan.settings import ComponentSettings, RulingSettings
+from docscan.records import InkMask, Rulings, Squares, Unruled
+from docscan.settings import ComponentSettings, LayoutSettings, RulingSettings
 from docscan.stages.rulings import remove_rulings
-from docscan.stages.squares import darkness_of, find_squares
+from docscan.stages.squares import darkness_of, find_squares, leave_out_squares, squared_neighbours
 
 SIDE = 1000
 
@@ -28,7 +28,6 @@ def squares_of(found, ink=None):
 def test_lines_both_ways_at_one_distance_are_squared_paper():
     every = np.arange(20, SIDE, 40)
     found = squares_of(rulings(every, every + 3))
-    assert found.pitch == pytest.approx(40, abs=0.1)
     assert found.across == pytest.approx(every, abs=0.1)
     assert found.along == pytest.approx(every + 3, abs=0.1)
 
@@ -36,7 +35,8 @@ def test_lines_both_ways_at_one_distance_are_squared_paper():
 def test_squared_paper_may_lie_a_little_askew_and_miss_lines():
     every = np.arange(20, SIDE, 40)
     found = squares_of(rulings(np.delete(every, [4, 6, 8, 10, 11, 17, 20]), every, slope=0.01))
-    assert found.slope == pytest.approx(0.01, abs=0.001)
+    assert found.across_slopes == pytest.approx(0.01, abs=0.001)
+    assert found.along_slopes == pytest.approx(-0.01, abs=0.001)
     assert found.across == pytest.approx(every, abs=0.5)
 
 
@@ -74,6 +74,54 @@ def test_what_is_written_across_them_or_lines_to_the_edges_make_squares():
     assert squares_of(rulings(to_edges, to_edges), cells(step=40, side=20, every=to_edges)) is not None
 
 
+def test_a_camera_held_askew_sees_lines_lean_more_and_more():
+    every = np.arange(20, SIDE, 40)
+    leaning = np.linspace(-0.01, 0.01, len(every))
+    flat = lines(every)
+    flat[:, 1] -= leaning * SIDE / 2
+    flat[:, 3] += leaning * SIDE / 2
+    upright = rulings(every, every)
+    found = squares_of(Rulings(flat, np.full(len(flat), 2, np.float32), upright.vertical, upright.vertical_px))
+    assert found.across == pytest.approx(every, abs=0.2)
+    assert found.across_slopes == pytest.approx(leaning, abs=0.0005)
+    assert found.along_slopes == pytest.approx(0, abs=0.0005)
+
+
+EVERY = np.arange(20.0, SIDE, 40)
+PAPER = Squares(EVERY, 0 * EVERY, EVERY, 0 * EVERY, (SIDE, SIDE))
+
+
+def digits_at(rows, columns, off=0.0):
+    """Boxes of digits 20 px wide and 32 high, `off` px from the middle of those squares."""
+    row, column = (place.ravel() for place in np.meshgrid(rows, columns, indexing="ij"))
+    left, top = 20 + 40 * column + 10 + off, 20 + 40 * row + 4
+    return np.stack([left, top, left + 20, top + 32], axis=1).astype(np.int32)
+
+
+def test_digits_in_neighbouring_squares_are_one_number():
+    boxes = digits_at([2, 3], [1, 2, 3, 5, 6, 9])
+    pairs = squared_neighbours(boxes, PAPER, LayoutSettings())
+    assert sorted(pairs) == [(0, 1), (1, 2), (3, 4), (6, 7), (7, 8), (9, 10)]
+
+
+def test_digits_that_take_no_heed_of_the_squares_are_not():
+    boxes = digits_at([2, 3], np.arange(1, 20, 0.7))
+    assert squared_neighbours(boxes, PAPER, LayoutSettings()) == []
+    assert squared_neighbours(digits_at([2], [1, 2]), PAPER, LayoutSettings()) == []
+    assert squared_neighbours(digits_at([2, 3], range(9)), None, LayoutSettings()) == []
+
+
+def test_strings_are_read_as_if_from_plain_paper():
+    gray = paper(150)
+    gray[100:140, 300:306] = 60  # across a line, and darker
+    ink = np.where(gray < 200, np.uint8(255), np.uint8(0))
+    written = np.where(gray < 100, np.uint8(255), np.uint8(0))
+    bare = Rulings(lines([]), np.zeros(0, np.float32), lines([]), np.zeros(0, np.float32))
+    left = leave_out_squares(gray, InkMask(ink), Unruled(InkMask(written), bare, PAPER))
+    assert np.array_equal(left, np.where(written > 0, gray, 240))
+    assert leave_out_squares(gray, InkMask(ink), Unruled(InkMask(written), bare)) is gray
+
+
 def test_pieces_of_lines_beside_writing_are_one_line_and_short_ones_none():
     every = np.arange(20, SIDE, 40)
     beyond = np.array([550, 0, 550, 0])
@@ -104,6 +152,6 @@ def test_its_lines_leave_the_ink_from_edge_to_edge_and_set_nothing_apart():
         written[105:135, 70 + 40 * place : 80 + 40 * place] = 255
     ink[500:540] = ink[545:560] = 0  # faded: what is left of the uprights between would be 1s
     left = remove_rulings(InkMask(ink | written), ComponentSettings(), RulingSettings())
-    assert left.squares.pitch == pytest.approx(40, abs=0.1)
+    assert np.diff(left.squares.along) == pytest.approx(40, abs=0.3)
     assert (len(left.rulings.horizontal), len(left.rulings.vertical)) == (0, 0)
     assert np.array_equal(left.ink.ink, written)

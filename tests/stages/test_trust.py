@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from docscan.records import Box, Digit, Looks, LowInk, Number, Rulings, Surroundings
+from docscan.records import Box, Digit, Looks, LowInk, Number, Rulings, Squares, Surroundings
 from docscan.settings import Settings
 from docscan.stages.trust import CONSTANT, Evidence, find_evidence, leave_out_print, trust, weigh_numbers
 
@@ -128,6 +128,14 @@ def test_across_a_tables_line_nothing_was_cut_off():
     rulings = Rulings(row, np.ones(1, np.float32), line, np.ones(1, np.float32))
     found = evidence(a_number("12"), a_number("3", 80), about=replace(BARE, rulings=rulings))
     assert (found.free.tolist(), found.ruled.tolist()) == ([0, 0], [0, 0])
+
+
+def test_digits_in_squares_of_their_own_are_no_further_apart_than_usual():
+    every = np.arange(-20.0, 1400, 80)
+    spread = [a_number("12345", 10, step=80), a_number("1234567", 410, step=80)]
+    assert min(evidence(*spread).apart.tolist()) > 0
+    squares = Squares(np.array([-20.0, 60.0]), np.zeros(2), every, 0 * every, (100, 1400))
+    assert evidence(*spread, about=replace(BARE, squares=squares)).apart.tolist() == [0, 0]
 
 
 def test_another_line_is_no_neighbour():
