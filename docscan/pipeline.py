@@ -3,9 +3,9 @@
 Each stage is a pure function over frozen records; call them one by one to look inside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from docscan.records import Glyphs, Number, Page, PageResult, Straight, Surroundings
+from docscan.records import Glyphs, Number, Page, PageResult, Squares, Straight, Surroundings
 from docscan.settings import Settings
 from docscan.stages.backdrop import find_backdrop
 from docscan.stages.binarise import binarise
@@ -21,7 +21,7 @@ from docscan.stages.layout import arrange_numbers
 from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
-from docscan.stages.squares import leave_out_squares
+from docscan.stages.squares import leave_out_sides, leave_out_squares
 from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
 from docscan.stages.trust import leave_out_print, weigh_numbers
@@ -30,11 +30,13 @@ from docscan.stages.words import leave_out_texts, leave_out_words
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """The numbers of a page, not yet weighed, and what they were found in."""
+    """The numbers of a page and what they were found in."""
 
     straight: Straight
     glyphs: Glyphs
     numbers: tuple[Number, ...]
+    """Not yet weighed."""
+    weighed: tuple[Number, ...]
     about: Surroundings
     blank: bool
     """True where there is no ink to speak of."""
@@ -43,33 +45,38 @@ class Found:
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
     found = find_numbers(page, model, settings)
-    least_confidence = model.least_confidence(settings.review)
-    weighed = weigh_numbers(found.numbers, found.about, model.trust, least_confidence, settings)
-    if not settings.binarise.min_darkness:
-        backdrop = find_backdrop(
-            found.straight.page, found.glyphs, weighed, found.about.squares, model, settings.backdrop
-        )
-        if backdrop:
-            return read_page(page, model, settings.without_backdrop(backdrop))
-    turns = find_turns(found.glyphs, weighed, model, settings.straighten)
+    turns = find_turns(found.glyphs, found.weighed, model, settings.straighten)
     if turns:
         upright = read_page(turned(page, turns), model, settings.without_turns())
         if reads_upright(upright.numbers, settings.straighten):
             return turned_back(upright, turns)
-    numbers = leave_out_print(weighed, found.about, settings)
+    numbers = leave_out_print(found.weighed, found.about, settings)
     height, width = page.gray.shape
     return PageResult(on_scan(numbers, found.straight, page), width, height, found.blank)
 
 
 def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
-    """The numbers as they stand on the levelled page; how sure each is as a whole is another question."""
+    """The numbers as they stand on the levelled page, read again without its squares, or its back, if those are ink."""
     straight = straighten(page, binarise(page, settings.binarise), settings.binarise, settings.straighten)
+    found = find_in(straight, model, settings)
+    squares = found.about.squares
+    backdrop = find_backdrop(straight.page, found.glyphs, found.weighed, squares, model, settings.backdrop)
+    if not backdrop:
+        return found
+    clear = settings.without_backdrop(backdrop)
+    return find_in(replace(straight, ink=binarise(straight.page, clear.binarise)), model, clear, squares)
+
+
+def find_in(straight: Straight, model: DigitModel, settings: Settings, squares: Squares | None = None) -> Found:
+    """The numbers in the ink of a levelled page; its `squares`, if known, are so without their lines being ink."""
     unruled = remove_rulings(leave_out_holes(straight.ink), settings.components, settings.rulings)
+    unruled = replace(unruled, squares=unruled.squares or squares)
     components = find_components(unruled.ink, settings.components, unruled.rows)
     glyphs = cut_glyphs(components, settings.components, settings.glyphs)
     probabilities = model.probabilities(normalise_all(glyphs.inks))
     about = Surroundings(unruled.rulings, components.low, components.runs, squares=unruled.squares)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
+    readings = leave_out_sides(readings, about.squares, settings.layout)
     readings, about = leave_out_texts(readings, about, settings.layout)
     lone = find_lone_strings(components.pieces, components.digit_height_px, settings.strings)
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
@@ -80,4 +87,5 @@ def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
     digits, about = restore_dividers(digits, about, settings.layout)
     numbers = arrange_numbers(digits, about, settings.layout)
-    return Found(straight, glyphs, numbers, about, len(components) == 0)
+    weighed = weigh_numbers(numbers, about, model.trust, model.least_confidence(settings.review), settings)
+    return Found(straight, glyphs, numbers, weighed, about, len(components) == 0)

@@ -309,7 +309,9 @@ class LayoutSettings:
     squared_share: float = 0.8
     """this share of them in a square of their own"""
     squared_middle: float = 0.5
-    """and in this part of its width, each has one, and those in neighbouring squares are one number."""
+    """and in this part of its width, each has one, and those in neighbouring squares are one number;"""
+    max_side: float = 0.1
+    """what is no further from a line, and no more than twice as wide, is left of the line."""
     max_space: float = 1.6
     """Words no further apart than this are of one text,"""
     max_level_space: float = 3.0

@@ -15,6 +15,8 @@ from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.lines import Lines, Scale, find_lines, no_lines
 from docscan.stages.squares import find_squares
 
+_SQUARED = 5  # times as long as another line's are pieces of a line of squared paper, more of which is written over
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Strips:
@@ -59,7 +61,7 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     squares = find_squares(rows.ends().T, columns.ends().T, ink.ink, settings)
     if squares is not None:
-        rows, columns = _lines_of(squares, ink.ink.shape, rows, columns)
+        rows, columns = _lines_of(squares, rows, columns, scale)
     rest = ink.ink.copy()
     rows, spared_by_rows = _cut(ink.with_pale, rest, rows, scale, upright=False)
     columns, spared_by_columns = _cut(ink.with_pale, rest, columns, scale, upright=True)
@@ -73,18 +75,21 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     return Unruled(InkMask(rest, ink.dpi), rulings, squares)
 
 
-def _lines_of(squares: Squares, shape: tuple[int, ...], rows: Lines, columns: Lines) -> tuple[Lines, Lines]:
-    """All lines of squared paper on a page of that shape (H, W), as thick as those found, from edge to edge."""
-    height, width = shape
+def _lines_of(squares: Squares, rows: Lines, columns: Lines, scale: Scale) -> tuple[Lines, Lines]:
+    """All lines of squared paper, as thick as those found, from edge to edge, in pieces: they are thicker in places."""
+    height, width = squares.size
     made = []
     for places, slopes, length, middle, known in (
         (squares.across, squares.across_slopes, width, width / 2, rows),
         (squares.along, squares.along_slopes, height, height / 2, columns),
     ):
-        each = np.ones(len(places))
-        offsets, thickness = places - slopes * middle, float(np.median(known.thicknesses()))
-        number = np.arange(len(places), dtype=np.intp)
-        made.append(Lines(number, 0 * each, (length - 1) * each, offsets, slopes, thickness * each))
+        pieces = max(1, round(length / (_SQUARED * scale.settings.piece * scale.unit)))
+        ends = np.linspace(0, length, pieces + 1).round()
+        start, end = np.tile(ends[:-1], len(places)), np.tile(ends[1:] - 1, len(places))
+        number = np.repeat(np.arange(len(places), dtype=np.intp), pieces)
+        thickness = np.full(len(number), np.median(known.thicknesses()))
+        offsets = places - slopes * middle
+        made.append(Lines(number, start, end, offsets[number], slopes[number], thickness))
     return made[0], made[1]
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.records import InkMask, Squares, Unruled
+from docscan.records import Digit, InkMask, Squares, Unruled
 from docscan.settings import LayoutSettings, RulingSettings
 
 _LEAN = 0.03  # lines that lean more than this against the others are none of them
@@ -65,14 +65,14 @@ def _beside_lines(squares: Squares, ink: NDArray[np.uint8]) -> float:
     One where the pen takes no heed of them, next to nothing where each holds a sign or two. The lines do not count.
     """
     y, x = (places.astype(np.float64) for places in np.nonzero(ink))
-    (down, right) = (where % 1 for where in _squares_at(squares, x, y))
+    (down, right) = (where % 1 for where in _places_in(squares, x, y))
     inside = (np.minimum(down, right) > _OFF_LINE) & (np.maximum(down, right) < 1 - _OFF_LINE)
     from_middle = np.abs(np.stack([down, right])[:, inside] - 0.5)
     beside, middle = from_middle > 0.5 - _OFF_LINE - _BAND, from_middle < _BAND
     return int(np.count_nonzero(beside)) / max(1, int(np.count_nonzero(middle)))
 
 
-def _squares_at(
+def _places_in(
     squares: Squares, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """In which row and column of squares points (N,) of the page are, as fractions; 0 beyond them."""
@@ -96,15 +96,43 @@ def squared_neighbours(
     """
     if squares is None or not settings.min_squared <= len(boxes) <= _MOST_DIGITS:
         return []
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    row, place = _squares_at(squares, middles[:, 0], middles[:, 1])
+    row, place = _squares_at(squares, boxes)
+    if not _have_squares(row, place, settings):
+        return []
+    column = np.floor(place)
+    follows = (column - column[:, np.newaxis] == 1) & (np.abs(row - row[:, np.newaxis]) < _SAME_ROW)
+    return [(int(one), int(other)) for one, other in np.argwhere(follows)]
+
+
+def leave_out_sides(
+    readings: tuple[Digit, ...], squares: Squares | None, settings: LayoutSettings
+) -> tuple[Digit, ...]:
+    """The readings but for what is left of the uprights of squared paper, where each digit has a square: no 1s."""
+    digits = [row for row, reading in enumerate(readings) if reading.text]
+    if squares is None or len(digits) < settings.min_squared:
+        return readings
+    boxes = np.array([reading.box for reading in readings], dtype=np.int32)
+    row, place = _squares_at(squares, boxes)
+    if not _have_squares(row[digits], place[digits], settings):
+        return readings
+    widths = (boxes[:, 2] - boxes[:, 0]) / np.median(np.diff(squares.along))
+    is_side = (np.abs(place - np.rint(place)) <= settings.max_side) & (widths <= 2 * settings.max_side)
+    return tuple(
+        reading for reading, gone in zip(readings, is_side, strict=True) if not gone or reading.text not in {"", "1"}
+    )
+
+
+def _have_squares(row: NDArray[np.float64], place: NDArray[np.float64], settings: LayoutSettings) -> bool:
+    """Whether digits, nearly each, have squares of their own: rows and columns (N,) as fractions."""
     column = np.floor(place)
     _, own, count = np.unique(np.stack([np.floor(row), column]), axis=1, return_inverse=True, return_counts=True)
     in_middle = np.abs(place - column - 0.5) <= settings.squared_middle / 2
-    if np.mean(in_middle & (count[own.reshape(-1)] == 1)) < settings.squared_share:
-        return []
-    follows = (column - column[:, np.newaxis] == 1) & (np.abs(row - row[:, np.newaxis]) < _SAME_ROW)
-    return [(int(one), int(other)) for one, other in np.argwhere(follows)]
+    return bool(np.mean(in_middle & (count[own.reshape(-1)] == 1)) >= settings.squared_share)
+
+
+def _squares_at(squares: Squares, boxes: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """In which row and column of squares the middles of boxes (N, 4) are."""
+    return _places_in(squares, (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2)
 
 
 class _Lattice(NamedTuple):
@@ -138,8 +166,9 @@ def _lattice(lines: NDArray[np.float64], length: int, settings: RulingSettings) 
     whole = (np.bincount(number, places * lengths) / np.maximum(seen, 1e-9))[seen >= settings.square_seen * length]
     if len(whole) < settings.least_squares:
         return None
+    pitch = float(np.percentile(np.diff(whole), _NEXT))
+    whole = whole[np.diff(whole, prepend=-pitch) > pitch / 2]  # a line may be found twice, where it leans otherwise
     steps = np.diff(whole)
-    pitch = float(np.percentile(steps, _NEXT))
     count = np.maximum(np.rint(steps / pitch), 1)
     even = np.abs(steps - count * pitch) <= 2 * settings.square_evenness * pitch
     if even.mean() < settings.square_share:

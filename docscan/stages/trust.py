@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
-from docscan.settings import LayoutSettings, Settings, StringSettings
+from docscan.settings import Settings, StringSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
 from docscan.stages.grouping import neighbour_pairs
@@ -191,10 +191,13 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     digits = [digit.confidence for number in numbers for digit in number.digits]
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
-    least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about, settings.layout)
+    in_squares = squared_neighbours(_boxes_of_digits(numbers), about.squares, settings.layout)
+    least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about.rulings, in_squares)
     rulings, one_row = about.rulings, span_one_row(about.rulings, settings.layout.max_comb_height * usual)
     dividers = replace(rulings, vertical=rulings.vertical[one_row], vertical_px=rulings.vertical_px[one_row])
     free, ruled = _next_gaps(numbers, heights, rulings, dividers, max(limits.near, limits.near_ruled))
+    if in_squares:  # an empty square parts two numbers
+        free[:] = limits.near
     return Evidence(
         alone=_sure(number.confidence for number in numbers) * sole,
         least=_sure(min(digit.confidence for digit in number.digits) for number in numbers) * sole,
@@ -243,27 +246,31 @@ def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
     return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
+def _boxes_of_digits(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
+    return np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
+
+
 def _digit_boxes(numbers: tuple[Number, ...], place: int) -> NDArray[np.int32]:
     """Of the digit at that place of each number."""
     return np.array([number.digits[place].box for number in numbers], dtype=np.int32).reshape(-1, 4)
 
 
 def _least_and_widest_gaps(
-    numbers: tuple[Number, ...], about: Surroundings, settings: LayoutSettings
+    numbers: tuple[Number, ...], rulings: Rulings, in_squares: list[tuple[int, int]]
 ) -> tuple[Column, Column]:
     """Of those between neighbouring digits; as wide as usual where each has a cell of its own, or a square.
 
-    A number of one digit has none: the least is infinite, the widest 0.
+    `in_squares` are pairs of digits in neighbouring squares, counted over all numbers. A number of one digit has no
+    gaps: the least is infinite, the widest 0.
     """
     sizes = np.array([len(number.digits) for number in numbers], dtype=np.intp)
     number = np.repeat(np.arange(len(numbers)), sizes)
-    inside = number[1:] == number[:-1]
-    boxes = np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
-    one, other, of = boxes[:-1][inside], boxes[1:][inside], number[1:][inside]
+    inside = np.flatnonzero(number[1:] == number[:-1])
+    boxes = _boxes_of_digits(numbers)
+    one, other, of = boxes[inside], boxes[inside + 1], number[inside]
     gaps = (other[:, 0] - one[:, 2]) / np.maximum(one[:, 3] - one[:, 1], other[:, 3] - other[:, 1])
-    in_cells = ruled_between(one, other, about.rulings)
-    in_squares = {pair[0] for pair in squared_neighbours(boxes, about.squares, settings) if pair[1] == pair[0] + 1}
-    in_cells |= np.isin(np.flatnonzero(inside), list(in_squares))
+    in_cells = ruled_between(one, other, rulings)
+    in_cells |= np.isin(inside, [left for left, right in in_squares if right == left + 1])
     gaps[(gaps > _USUAL_GAP) & in_cells] = _USUAL_GAP
     least, widest = np.full(len(numbers), math.inf), np.zeros(len(numbers))
     np.minimum.at(least, of, gaps)
@@ -326,7 +333,7 @@ def _near(
 
 def _longest_loose(numbers: tuple[Number, ...], low: LowInk, strings: StringSettings) -> Column:
     """How long the longest piece of low ink is that may be a stroke of each number."""
-    boxes = np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
+    boxes = _boxes_of_digits(numbers)
     lengths = loose_strokes(boxes, low, strings)
     starts = np.cumsum([0, *(len(number.digits) for number in numbers)])[:-1]
     return np.asarray(np.maximum.reduceat(lengths, starts), np.float64) if len(numbers) else lengths

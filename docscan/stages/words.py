@@ -12,6 +12,7 @@ from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
 from docscan.stages.grouping import group, neighbour_pairs
+from docscan.stages.squares import squared_neighbours
 
 _PLAIN = {"2", "3", "4", "7", "8"}  # 0 and o, 1 and l, 5 and s, 6 and b, 9 and g are drawn alike
 _MOST_LINES = 4  # of letters that nearly all look like digits, one below the other
@@ -90,7 +91,7 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
     is_number &= (np.bincount(words, weights=could_be) > 0) | (digits == members)
     keep = is_digit & is_number[words]
     is_low = np.arange(len(boxes)) >= len(boxes) - len(low)
-    links += _in_combs(boxes, is_digit, about.rulings, settings)
+    links += _in_cells(boxes, is_digit, about, settings)
     beside_unread = {
         one for pair in links for one, other in (pair, pair[::-1]) if not is_digit[other] and not is_low[other]
     }
@@ -116,15 +117,17 @@ def is_small_print(
     return np.asarray(boxes[:, 3] - boxes[:, 1] < settings.max_small_print * usual)
 
 
-def _in_combs(
-    boxes: NDArray[np.int32], is_digit: NDArray[np.bool_], rulings: Rulings, settings: LayoutSettings
+def _in_cells(
+    boxes: NDArray[np.int32], is_digit: NDArray[np.bool_], about: Surroundings, settings: LayoutSettings
 ) -> list[tuple[int, int]]:
-    """Pairs of digits, or of one and of ink as high that was not read, in neighbouring cells of a comb."""
+    """Pairs of digits, or of one and of ink as high that was not read, in neighbouring cells of a comb, or squares."""
     if not is_digit.any():
         return []
     heights = boxes[:, 3] - boxes[:, 1]
     high = np.flatnonzero(is_digit | (heights > settings.max_low_digit * np.median(heights[is_digit])))
-    return [(int(high[one]), int(high[other])) for one, other in comb_neighbours(boxes[high], rulings, settings)]
+    pairs = comb_neighbours(boxes[high], about.rulings, settings)
+    pairs += squared_neighbours(boxes[high], about.squares, settings)
+    return [(int(high[one]), int(high[other])) for one, other in pairs]
 
 
 def _in_text(boxes: NDArray[np.int32], read: _Read, rulings: Rulings, settings: LayoutSettings) -> NDArray[np.bool_]:

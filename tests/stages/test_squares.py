@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
-from docscan.records import InkMask, Rulings, Squares, Unruled
+from docscan.records import Box, Digit, InkMask, Rulings, Squares, Surroundings, Unruled
 from docscan.settings import ComponentSettings, LayoutSettings, RulingSettings
 from docscan.stages.rulings import remove_rulings
-from docscan.stages.squares import darkness_of, find_squares, leave_out_squares, squared_neighbours
+from docscan.stages.squares import (
+    darkness_of,
+    find_squares,
+    leave_out_sides,
+    leave_out_squares,
+    squared_neighbours,
+)
+from docscan.stages.words import leave_out_words
 
 SIDE = 1000
 
@@ -109,6 +116,40 @@ def test_digits_that_take_no_heed_of_the_squares_are_not():
     assert squared_neighbours(boxes, PAPER, LayoutSettings()) == []
     assert squared_neighbours(digits_at([2], [1, 2]), PAPER, LayoutSettings()) == []
     assert squared_neighbours(digits_at([2, 3], range(9)), None, LayoutSettings()) == []
+
+
+def read(boxes, text="7"):
+    return tuple(Digit(text, 0.9, Box(*box)) for box in boxes.tolist())
+
+
+def test_what_is_left_of_a_line_between_squares_is_no_1():
+    written = read(digits_at([2, 3, 5], range(1, 7)))
+    side, one, pen = (
+        Digit("1", 0.9, Box(*box)) for box in ((259, 422, 263, 454), (279, 422, 283, 454), (255, 422, 267, 454))
+    )
+    left = leave_out_sides((*written, side, one, pen), PAPER, LayoutSettings())
+    assert left == (*written, one, pen)
+    assert leave_out_sides((*written, side), None, LayoutSettings()) == (*written, side)
+
+
+def test_a_1_on_a_line_stays_where_digits_take_no_heed_of_the_squares():
+    written = read(digits_at([2, 3, 5], np.arange(1, 9, 0.7)))
+    side = Digit("1", 0.9, Box(259, 422, 263, 454))
+    assert leave_out_sides((*written, side), PAPER, LayoutSettings()) == (*written, side)
+
+
+def test_ink_not_read_in_the_next_square_may_belong_to_a_number():
+    boxes = digits_at([2, 3], range(1, 8))
+    readings = (*read(boxes[:-1]), *read(boxes[-1:], ""))
+    bare = Rulings(lines([]), np.zeros(0, np.float32), lines([]), np.zeros(0, np.float32))
+    left = leave_out_words(readings, Surroundings(bare, squares=PAPER), LayoutSettings())
+    assert [row for row, digit in enumerate(left) if digit.beside_unread] == [len(boxes) - 2]
+
+
+def test_a_line_found_twice_counts_once():
+    every = np.arange(20, SIDE, 40)
+    twice = np.sort(np.concatenate([every, every[3:8] + 4]))
+    assert squares_of(rulings(twice, every)).across == pytest.approx(every, abs=0.5)
 
 
 def test_strings_are_read_as_if_from_plain_paper():
