@@ -18,6 +18,7 @@ from docscan.stages.glyphs import cut_glyphs
 from docscan.stages.grain import leave_out_grain
 from docscan.stages.holes import leave_out_holes
 from docscan.stages.layout import arrange_numbers
+from docscan.stages.marks import find_commas
 from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
@@ -77,6 +78,7 @@ def find_in(straight: Straight, model: DigitModel, settings: Settings, squares: 
     about = Surroundings(unruled.rulings, components.low, components.runs, squares=unruled.squares)
     readings = leave_out_frame(decode_glyphs(glyphs, probabilities), straight.page.gray.shape, settings.layout)
     readings = leave_out_sides(readings, about.squares, settings.layout)
+    readings, about = find_commas(readings, about, settings.layout)
     readings, about = leave_out_texts(readings, about, settings.layout)
     lone = find_lone_strings(components.pieces, components.digit_height_px, settings.strings)
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)

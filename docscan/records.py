@@ -336,6 +336,8 @@ class Number:
     """1-based table column, where the page has a table."""
     field: str = ""
     """Name of the template's field; empty without a template."""
+    unclear_mark: bool = False
+    """True where there is ink between its digits that may be a mark, or dirt."""
 
 
 @dataclass(frozen=True, slots=True)

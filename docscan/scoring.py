@@ -17,6 +17,19 @@ class TrueNumber:
     y: float
     width: float
     height: float
+    exact: bool = False
+    """True where `text` holds its marks and signs as well, or is known to have none."""
+
+    @property
+    def digits(self) -> str:
+        """The text without marks and signs."""
+        return digits_of(self.text)
+
+    def is_read(self, members: Sequence["ReadNumber"]) -> bool:
+        """Whether what was read in its place is one number, and it; a decimal comma says what a decimal point says."""
+        if self.exact:
+            return [number.text.replace(",", ".") for number in members] == [self.text.replace(",", ".")]
+        return [number.digits for number in members] == [self.digits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class ReadNumber:
 
     @property
     def digits(self) -> str:
-        """The text without marks and signs: truth has none."""
+        """The text without marks and signs: most truth has none."""
         return digits_of(self.text)
 
 
@@ -117,7 +130,7 @@ def score_page(truth: Sequence[TrueNumber], read: Iterable[ReadNumber]) -> tuple
 
     A number read belongs to the first box of the truth that holds its centre, 12 % of the box's height of grace.
     Each true number is compared with all that was read in its box, left to right; it is right where that is one
-    number with exactly its text. Numbers without a digit are ignored.
+    number with exactly its text, marks included where they are known. Numbers without a digit are ignored.
     """
     numbers = [number for number in read if number.digits]
     inside: list[list[ReadNumber]] = [[] for _ in truth]
@@ -129,12 +142,12 @@ def score_page(truth: Sequence[TrueNumber], read: Iterable[ReadNumber]) -> tuple
     edits = right = 0
     for true, members in zip(truth, inside, strict=True):
         members.sort(key=lambda number: number.x)
-        is_right = [number.digits for number in members] == [true.text]
-        edits += edit_distance(true.text, "".join(number.digits for number in members))
+        is_right = true.is_read(members)
+        edits += edit_distance(true.digits, "".join(number.digits for number in members))
         right += is_right
         judged += [Judged(number.confidence, number.review, is_right) for number in members]
     score = Score(
-        digits=sum(len(true.text) for true in truth),
+        digits=sum(len(true.digits) for true in truth),
         edits=edits,
         spurious=sum(len(number.digits) for number in outside),
         numbers=len(truth),

@@ -380,7 +380,7 @@ class LayoutSettings:
     """... and reaches no further than this under a digit: the point after a slanted 7."""
     mark_level: float = 0.25
     """The middle of a mark is this near to where it stands: a point on the line, a dash half-way up."""
-    min_point: float = 0.9
+    min_point: float = 0.75
     """A point is at least this many strokes wide and high,"""
     min_dirt: int = 20
     """and where so many pieces of no more strokes than `max_point` lie apart from all digits, larger than most:"""
@@ -388,16 +388,24 @@ class LayoutSettings:
     """than this share of them."""
     max_point: float = 2.4
     """A point is no longer than this many strokes, or"""
-    max_point_height: float = 0.2
+    max_point_height: float = 0.25
     """than this share of a digit's height."""
     min_comma: float = 1.9
     """A comma is at least this many strokes high,"""
     comma_drop: float = 0.12
     """and reaches this far below the line."""
+    colon_height: float = 0.2
+    """The upper dot of a colon is at least this far above the lower one,"""
+    max_colon_dot: float = 0.35
+    """and, of a hasty pen, up to this long."""
     min_flatness: float = 1.5
     """A dash is at least this many times as wide as it is high,"""
     max_dash: float = 0.34
     """and no higher than this share of a digit's height."""
+    min_dash: float = 0.2
+    """Between two digits, as in a date, it is no shorter than this,"""
+    beside_dash: float = 0.15
+    """and so much further apart are they than it is long."""
     max_low_digit: float = 0.55
     """What was read as a digit, but is thin, no higher than this share of its neighbour, and below the line or at
     the top, is a comma or an apostrophe."""
@@ -521,6 +529,8 @@ class TrustSettings:
     """... and further apart than this, they may be two numbers."""
     unread_reach: float = 0.9
     """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
+    usual_marks: float = 0.3
+    """Where this share of a page's numbers have a mark, those without may have lost theirs: half of them, say;"""
     small_octaves: float = 0.2
     """Digits lower than the page's usual by more than this (0.87 of it) may be print."""
     doubt: float = 0.95

@@ -47,6 +47,15 @@ def test_a_number_in_its_box_is_right_whatever_its_marks() -> None:
     assert [one.right for one in judged] == [True]
 
 
+def test_where_marks_are_known_they_count_but_for_which_decimal_mark_it_is() -> None:
+    known = TrueNumber("1.23", x=100, y=100, width=60, height=30, exact=True)
+    for text, right in (("1.23", 1), ("1,23", 1), ("123", 0), ("1:23", 0)):
+        score, _ = score_page([known], [read(text)])
+        assert (score.right, score.edits) == (right, 0)
+    score, _ = score_page([TrueNumber("123", x=100, y=100, width=60, height=30, exact=True)], [read("12.3")])
+    assert score.right == 0
+
+
 def test_a_number_cut_in_two_has_its_digits_right_but_is_not() -> None:
     score, judged = score_page([TRUE], [read("23", x=130), read("1")])
     assert (score.edits, score.right, score.read) == (0, 0, 2)

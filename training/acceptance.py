@@ -24,7 +24,7 @@ from training.data import Digits
 from training.pages import KINDS, DrawnPage, crop_source, draw_page
 
 ERRORS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
-PAGES_A_KIND = 40
+PAGES_A_KIND = 80
 PAGES_SEED = 3
 
 
@@ -64,7 +64,7 @@ def score_drawn(page: DrawnPage, result: PageResult) -> tuple[Score, tuple[Judge
 def truth_of(page: DrawnPage) -> tuple[TrueNumber, ...]:
     """What was drawn on a page."""
     return tuple(
-        TrueNumber(number.text, number.box.left, number.box.top, number.box.width, number.box.height)
+        TrueNumber(number.written, number.box.left, number.box.top, number.box.width, number.box.height, exact=True)
         for number in page.numbers
     )
 

@@ -197,6 +197,30 @@ def comb(sheet: Sheet, rng: np.random.Generator) -> Plan:
     return Plan(tuple(spots), tuple(rules))
 
 
+def register(sheet: Sheet, rng: np.random.Generator) -> Plan:
+    """Readings of a day in each line, a column each: decimals, values below zero, times, dates; ruled, or not."""
+    kinds = rng.permutation(["#.#", "##.#", "#,##", "##,#", "-#", "-##.#", "##:##", "##/##/####", "##.##.##", "###"])
+    left, edges, columns = sheet.margin, [sheet.margin], []
+    for kind in kinds.tolist():
+        width = (len(kind) * DIGIT_PITCH + 1.2) * sheet.digit
+        if left + width > sheet.width - sheet.margin:
+            break
+        left += width
+        edges.append(left)
+        columns.append(kind)
+    pitch = rng.uniform(1.6, 2.2) * sheet.digit
+    tops = tuple(float(top) for top in np.arange(sheet.margin, sheet.height - sheet.margin, pitch))
+    spots = []
+    for top, bottom in itertools.pairwise(tops):
+        for kind, start in zip(columns, edges, strict=False):
+            text = "".join(str(rng.integers(0, 10)) if sign == "#" else sign for sign in kind)
+            if rng.random() < 0.9:
+                at = start + rng.uniform(0.4, 0.7) * sheet.digit
+                spots.append(Spot(text, at, (top + bottom) / 2 + 0.5 * sheet.digit, sheet.width))
+    rules = tuple(_Cells(edges, tops, 0.0).rules()) if rng.random() < 0.7 else ()
+    return Plan(tuple(spots), rules)
+
+
 def squares(sheet: Sheet, rng: np.random.Generator) -> Plan:
     """Squared paper from edge to edge, and a digit in each square; between numbers one square or more stays empty."""
     side = max(5.0, 1.2 * sheet.digit)

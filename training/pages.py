@@ -29,6 +29,17 @@ INKS = {
     "pencil": (70, 70, 74),
 }
 PRINTS = ((60, 60, 60), (120, 150, 190), (190, 120, 120), (150, 150, 150))
+MARKS = {
+    ".": ([[0.0, -0.06, 0.02, -0.04]], [[0.06, 0.0, 0.1, 0.02]]),
+    ",": ([[0.04, -0.1, -0.06, 0.1]], [[0.1, -0.02, 0.02, 0.22]]),
+    "-": ([[0.0, -0.6, 0.3, -0.6]], [[0.06, -0.42, 0.45, -0.42]]),
+    "/": ([[0.3, -1.25, 0.0, 0.0]], [[0.45, -1.05, 0.05, 0.15]]),
+    ":": (
+        [[0.0, -0.25, 0.02, -0.23], [0.0, -0.75, 0.02, -0.73]],
+        [[0.06, -0.08, 0.08, -0.06], [0.06, -0.55, 0.08, -0.53]],
+    ),
+}
+"""Strokes of each mark, from x, y to x, y in digit heights right of and below where it stands: least and most."""
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 INK_LEVEL = 96  # strokes at least this dark bound a digit in the truth
 FAINT = 12  # the palest stroke
@@ -50,10 +61,12 @@ class DrawnNumber:
     """One number of the truth."""
 
     digits: tuple[DrawnDigit, ...]
+    written: str
+    """With its marks and signs."""
 
     @property
     def text(self) -> str:
-        """The digits as written."""
+        """The digits alone."""
         return "".join(digit.text for digit in self.digits)
 
     @property
@@ -120,6 +133,7 @@ KINDS: dict[str, Look] = {
     "touching": Look(gap=(-0.14, 0.04)),
     "photo": Look(layouts.table, shade=0.45, bend=0.02, blur=0.1, noise=4.0, coloured=True, jpeg_quality=75),
     "worksheet": Look(layouts.worksheet, skew_deg=(-1.0, 1.0)),
+    "register": Look(layouts.register),
     "squares": Look(layouts.squares, rules=(0.1, 0.25), skew_deg=(-1.0, 1.0)),
 }
 """Every kind of page, by name."""
@@ -148,7 +162,7 @@ def draw_page(
     warp = _warp(paper.size, look, rng)
     printed = _print(plan, paper, look.rules, rng)
     image = _scan(_develop(printed, ink, look, rng), warp, look, px, rng)
-    return DrawnPage(image, tuple(_seen(digits, warp, paper.size) for digits in written), kind, dpi)
+    return DrawnPage(image, tuple(_seen(*one, warp, paper.size) for one in written), kind, dpi)
 
 
 def hand_source(writer: Writer) -> DigitSource:
@@ -213,11 +227,11 @@ class _Written:
 
 def _write(
     spots: tuple[Spot, ...], paper: _Paper, gap: tuple[float, float], source: DigitSource, rng: np.random.Generator
-) -> tuple[NDArray[np.uint8], list[list[_Written]]]:
-    """Every spot's number in ink: the paper (H, W) uint8, 255 = ink, and where each digit went."""
+) -> tuple[NDArray[np.uint8], list[tuple[list[_Written], str]]]:
+    """Every spot's number in ink: the paper (H, W) uint8, 255 = ink, and where each digit went, and the whole text."""
     ink = np.zeros(paper.size, np.uint8)
     written = [_write_number(spot, ink, paper, gap, source, rng) for spot in spots]
-    return ink, [digits for digits in written if digits]
+    return ink, [(digits, text) for digits, text in written if digits]
 
 
 def _write_number(
@@ -227,11 +241,16 @@ def _write_number(
     gap: tuple[float, float],
     source: DigitSource,
     rng: np.random.Generator,
-) -> list[_Written]:
+) -> tuple[list[_Written], str]:
     start = left = spot.left * paper.px
     slope = rng.normal(0, 0.015)
     digits: list[_Written] = []
+    whole = ""
     for index, text in enumerate(spot.text):
+        if not text.isdigit():
+            left += _mark(ink, text, (left, spot.baseline * paper.px), paper.digit_px, rng)
+            whole += text
+            continue
         strokes = source(int(text), rng, paper.digit_px)
         height, width = strokes.shape
         if spot.pitch:
@@ -239,9 +258,20 @@ def _write_number(
         elif digits and left + width > start + spot.room * paper.px:
             break
         bottom = spot.baseline * paper.px + slope * (left - start) + rng.normal(0, 0.03) * paper.digit_px
-        digits += _stamp(ink, text, strokes, round(left), round(bottom) - height)
+        stamped = _stamp(ink, text, strokes, round(left), round(bottom) - height)
+        digits, whole = digits + stamped, whole + text * len(stamped)
         left += width + rng.uniform(*gap) * paper.digit_px
-    return digits
+    return digits, whole
+
+
+def _mark(ink: NDArray[np.uint8], text: str, at: tuple[float, float], unit: float, rng: np.random.Generator) -> float:
+    """Write a point, a comma, a minus, a slash or a colon on the line `at`, x and y; how much room it takes."""
+    pen, (x, y) = max(2, round(rng.uniform(0.08, 0.13) * unit)), (at[0] + 0.05 * unit, at[1])
+    places = rng.uniform(*MARKS[text]) * unit + [x, y, x, y]
+    for left, top, right, bottom in places.reshape(-1, 4):
+        one, other = np.rint(16 * np.array([[left, top], [right, bottom]])).astype(int).tolist()
+        cv2.line(ink, one, other, 235, pen, cv2.LINE_AA, 4)
+    return float(places[:, [0, 2]].max() - at[0] + 0.2 * unit)
 
 
 def _stamp(ink: NDArray[np.uint8], text: str, strokes: NDArray[np.uint8], column: int, row: int) -> list[_Written]:
@@ -338,7 +368,7 @@ def _soil(image: NDArray[np.float32], specks: float, px: float, rng: np.random.G
         cv2.circle(image, (int(column), int(row)), int(size), [float(rng.uniform(60, 190))] * 3, -1, cv2.LINE_AA)
 
 
-def _seen(digits: list[_Written], warp: NDArray[np.float64], size: tuple[int, int]) -> DrawnNumber:
+def _seen(digits: list[_Written], whole: str, warp: NDArray[np.float64], size: tuple[int, int]) -> DrawnNumber:
     """A number with its digits' boxes as the scan shows them."""
     seen = []
     for digit in digits:
@@ -346,4 +376,4 @@ def _seen(digits: list[_Written], warp: NDArray[np.float64], size: tuple[int, in
         low = np.clip(np.rint(points.min(axis=0)).astype(int), 0, [size[1] - 1, size[0] - 1])
         high = np.clip(np.rint(points.max(axis=0)).astype(int) + 1, 1, [size[1], size[0]])
         seen.append(DrawnDigit(digit.text, Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]))))
-    return DrawnNumber(tuple(seen))
+    return DrawnNumber(tuple(seen), whole)

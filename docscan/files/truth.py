@@ -69,8 +69,8 @@ def _from_csv(file: Path, root: Path) -> Iterator[TruePage]:
     pages: dict[tuple[str, int], list[TrueNumber]] = {}
     with file.open(encoding="utf-8-sig", newline="") as rows:
         for row in csv.DictReader(rows):
-            place = (float(row[name]) for name in ("x", "y", "width", "height"))
-            pages.setdefault((row["source"], int(row["page"])), []).append(TrueNumber(row["text"], *place))
+            x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
+            pages.setdefault((row["source"], int(row["page"])), []).append(TrueNumber(row["text"], x, y, width, height))
     if not pages:  # a blank sample: its folder stands for whatever pages it has
         yield TruePage(prefix, file.parent.resolve().name, (), 0)
     for (source, page), numbers in pages.items():

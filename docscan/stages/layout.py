@@ -46,14 +46,16 @@ def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: La
     is_mark = low_digits(_boxes(digits), settings)
     low = LowInk(np.concatenate([about.low.boxes, _boxes(digits)[is_mark]]), about.low.pen_px)
     digits, about = tuple(itertools.compress(digits, ~is_mark)), replace(about, low=low)
-    chains = _chain(_boxes(digits), about, settings)
+    chains = _chain(digits, about, settings)
     chances = _chances_whole(chains, about, settings)
     struck = is_struck(chains.outer, about.rulings, settings)
     numbers = []
     for line, members in enumerate(chains.lines, start=1):
         for position, number in enumerate(members, start=1):
             written = write_number(chains.numbers[number], digits, chains.marks, settings)
-            confidence = math.prod(digit.confidence for digit in written.digits) * written.certainty * chances[number]
+            confidence = math.prod(digit.confidence for digit in written.digits) * chances[number]
+            if written.unclear:
+                confidence *= settings.doubtful_mark
             if any(digit.beside_unread for digit in written.digits):
                 confidence *= settings.beside_unread
             numbers.append(
@@ -64,15 +66,16 @@ def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: La
                     digits=written.digits,
                     line=line,
                     position=position,
-                    review=bool(struck[number]),
-                    reason="struck-through" if struck[number] else "",
+                    review=bool(struck[number]) or written.may_be_date,
+                    reason="struck-through" if struck[number] else "may-be-date" if written.may_be_date else "",
+                    unclear_mark=written.unclear,
                 )
             )
     return tuple(numbers)
 
 
-def _chain(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSettings) -> _Chains:
-    marks = find_marks(boxes, about, settings)
+def _chain(digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> _Chains:
+    boxes, marks = _boxes(digits), find_marks(digits, about, settings)
     near = next_digits(boxes, about.rulings, settings)
     in_cells = comb_neighbours(boxes, about.rulings, settings) + squared_neighbours(boxes, about.squares, settings)
     links = near + in_cells + marked_neighbours(marks, boxes, settings)

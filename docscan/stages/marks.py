@@ -6,7 +6,8 @@ alone before its number. Everything else is a speck, and says nothing.
 
 import itertools
 import re
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from docscan.stages.chains import ruled_between, shared_rows
 
 _MOST_PAIRS = 4_000_000  # of a digit and a piece of low ink
 _MIDDLE, _TOP = 0.5, 0.95  # where a dash and an apostrophe stand above the line, in digit heights
+_UPRIGHT = 1.2  # times as high as wide: a comma
+_AS_THIN = 1.5  # times a line, and a pixel: what is left of one is no thicker
 _UPPER_DOT = "upper dot"
 _DATE = re.compile(r"\d{1,2}/(\d{1,2}(?P<year>/\d{2}|/\d{4})?|\d{4})")
+_MAY_BE_DATE = re.compile(r"\d{1,2}1\d{1,2}1(\d{2}|\d{4})")
 _HOLDS_DATE = re.compile(r"^\d{1,2}1\d")  # most numbers need no second look
 
 
@@ -41,8 +45,10 @@ class Written:
 
     text: str
     digits: tuple[Digit, ...]
-    certainty: float
-    """0..1: the chance that its marks are right."""
+    unclear: bool
+    """True where there is ink that may be a mark, or dirt."""
+    may_be_date: bool
+    """True where 1s stand where a date has slashes, and may be some."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,17 +63,25 @@ class _Low:
     level: NDArray[np.float64]
     """Of its middle, above the line its digits stand on."""
     pen: NDArray[np.float64]
+    on_line: NDArray[np.bool_]
+    """Whether it lies on a ruled line."""
+    gap: NDArray[np.float64]
+    """From the digit on its left to that on its right; infinite where one is missing."""
 
     def where(self, keep: NDArray[np.bool_]) -> "_Low":
         return _Low(*(getattr(self, column.name)[keep] for column in fields(self)))
 
 
-def find_marks(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSettings) -> Marks:
-    """The marks that stand between digits, boxes (N, 4), or before one; none where there are no digits."""
-    low = about.low.boxes[_off_lines(about.low.boxes, about.rulings)]
+def find_marks(digits: Sequence[Digit], about: Surroundings, settings: LayoutSettings) -> Marks:
+    """The marks that stand between digits, or before one; none where there are no digits."""
+    boxes = np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
+    on_line, left_of_line = _on_lines(about.low.boxes, about.rulings)
+    low, on_line = about.low.boxes[~left_of_line], on_line[~left_of_line]
     if not len(boxes) or not len(low) or len(boxes) * len(low) > _MOST_PAIRS:
         return Marks({}, frozenset(), frozenset(), frozenset())
-    pieces, apart = _beside(boxes, LowInk(low, about.low.pen_px), settings)
+    # Where one digit of a string ends and the next begins is not known so well.
+    is_shared = np.array([digit.looks.believed == "string" for digit in digits], dtype=np.bool_)
+    pieces, apart = _beside(boxes, is_shared, LowInk(low, about.low.pen_px), on_line, settings)
     flat = (pieces.width >= settings.min_flatness * pieces.height) & (pieces.height <= settings.max_dash)
     flat &= np.abs(pieces.level - _MIDDLE) <= settings.mark_level
     dash_before = frozenset(pieces.after[flat & (pieces.before < 0)].tolist())
@@ -75,38 +89,42 @@ def find_marks(boxes: NDArray[np.int32], about: Surroundings, settings: LayoutSe
     held = (pieces.before >= 0) & (pieces.after >= 0)
     least_point = _least_point(low[apart], about.low.pen_px, settings)
     # A dash between two digits as near as a number's is the bar of a 5.
-    pieces = pieces.where(held & ~flat)
-    kinds = _upright_marks(pieces, least_point, settings)
+    is_dash = held & flat & ~pieces.on_line & (pieces.gap >= pieces.width + settings.beside_dash)
+    is_dash &= pieces.width >= settings.min_dash
+    kinds = np.where(is_dash, "-", _upright_marks(pieces, least_point, settings))[held & (is_dash | ~flat)]
+    pieces = pieces.where(held & (is_dash | ~flat))
     parted = ruled_between(boxes[pieces.before], boxes[pieces.after], about.rulings)
     between: dict[tuple[int, int], str] = {}
-    doubtful = set()
-    # From the line up: the upper dot of a colon comes after the lower one.
+    doubtful: dict[tuple[int, int], float] = {}
+    # From the line up: the upper dot of a colon comes after the lower one, which may stand above the line.
     for row in np.argsort(pieces.level, kind="stable").tolist():
-        pair, kind = (int(pieces.before[row]), int(pieces.after[row])), str(kinds[row])
-        if kind == _UPPER_DOT:
-            kind = ":" if between.get(pair) == "." else ""
+        pair, kind, level = (int(pieces.before[row]), int(pieces.after[row])), str(kinds[row]), pieces.level[row]
         if parted[row]:
             continue
+        if kind == _UPPER_DOT:
+            is_second = level - doubtful.get(pair, np.inf) >= settings.colon_height
+            kind = ":" if between.get(pair) == "." or is_second else ""
+        if kind == ":":
+            doubtful.pop(pair, None)
         if kind and (pair not in between or kind == ":"):
             between[pair] = kind
         else:
-            doubtful.add(pair[0])
-    return Marks(between, dash_before, dash_after, frozenset(doubtful))
+            doubtful[pair] = level
+    return Marks(between, dash_before, dash_after, frozenset(one for one, _ in doubtful))
 
 
-def _off_lines(low: NDArray[np.int32], rulings: Rulings) -> NDArray[np.bool_]:
-    """Which pieces, boxes (K, 4), lie on no line from left to right: what is left of one is no mark."""
+def _on_lines(low: NDArray[np.int32], rulings: Rulings) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which pieces, boxes (K, 4), lie on a line from left to right; and which are as thin, and so left of it."""
     lines = len(rulings.horizontal)
     if not lines or lines * len(low) > _MOST_PAIRS:
-        return np.ones(len(low), dtype=np.bool_)
+        return np.zeros(len(low), dtype=np.bool_), np.zeros(len(low), dtype=np.bool_)
     left, _, right, _ = rulings.horizontal.T
-    middle = (low[:, :1] + low[:, 2:3]) / 2
+    middle, heights = (low[:, :1] + low[:, 2:3]) / 2, low[:, 3:4] - low[:, 1:2]
     half = rulings.horizontal_px / 2 + 1
-    on_line = (
-        np.abs((low[:, 1:2] + low[:, 3:4]) / 2 - rulings.level_at(middle)) <= half + (low[:, 3:4] - low[:, 1:2]) / 4
-    )
+    on_line = np.abs((low[:, 1:2] + low[:, 3:4]) / 2 - rulings.level_at(middle)) <= half + heights / 4
     on_line &= (left <= middle) & (middle <= right)
-    return np.asarray(~on_line.any(axis=1))
+    as_thin = on_line & (heights <= _AS_THIN * rulings.horizontal_px + 1)
+    return np.asarray(on_line.any(axis=1)), np.asarray(as_thin.any(axis=1))
 
 
 def marked_neighbours(marks: Marks, boxes: NDArray[np.int32], settings: LayoutSettings) -> list[tuple[int, int]]:
@@ -120,6 +138,35 @@ def marked_neighbours(marks: Marks, boxes: NDArray[np.int32], settings: LayoutSe
     return links
 
 
+def find_commas(
+    readings: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings
+) -> tuple[tuple[Digit, ...], Surroundings]:
+    """The readings without commas nearly as high as digits, and what stands about them with those as low ink.
+
+    Before strings are read: whoever reads a string reads its digits.
+    """
+    boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    heights = boxes[:, 3] - boxes[:, 1]
+    is_comma = np.zeros(len(boxes), dtype=np.bool_)
+    usual = float(np.median(heights)) if len(boxes) else 0.0
+    for row in np.flatnonzero(heights < settings.max_hanging * usual):
+        higher = heights[row] <= settings.max_hanging * heights
+        near = boxes[_near(boxes[row], boxes, settings) & higher]
+        is_comma[row] = _hangs(boxes[row], near, usual, settings)
+    if not is_comma.any():
+        return readings, about
+    low = LowInk(np.concatenate([about.low.boxes, boxes[is_comma]]), about.low.pen_px)
+    return tuple(itertools.compress(readings, ~is_comma)), replace(about, low=low)
+
+
+def _near(own: NDArray[np.int32], boxes: NDArray[np.int32], settings: LayoutSettings) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) are near a mark's and on its level."""
+    heights = boxes[:, 3] - boxes[:, 1]
+    space = np.maximum(boxes[:, 0] - own[2], own[0] - boxes[:, 2])
+    level = (own[3] > boxes[:, 1]) & (own[1] < boxes[:, 3] + settings.comma_drop * heights)
+    return np.asarray(level & (space <= settings.mark_reach * heights))
+
+
 def low_digits(boxes: NDArray[np.int32], settings: LayoutSettings) -> NDArray[np.bool_]:
     """Which digits, boxes (N, 4), are large commas, apostrophes or dashes beside digits."""
     low = np.zeros(len(boxes), dtype=np.bool_)
@@ -127,24 +174,25 @@ def low_digits(boxes: NDArray[np.int32], settings: LayoutSettings) -> NDArray[np
     usual = np.median(heights) if len(boxes) else 0
     for digit in np.flatnonzero(heights < max(settings.max_low_digit, settings.max_hanging) * usual):
         own, height, width = boxes[digit], heights[digit], widths[digit]
-        space = np.maximum(boxes[:, 0] - own[2], own[0] - boxes[:, 2])
-        level = (own[3] > boxes[:, 1]) & (own[1] < boxes[:, 3] + settings.comma_drop * heights)
-        is_near = level & (space <= settings.mark_reach * heights)
+        is_near = _near(own, boxes, settings)
         near = boxes[is_near & (height <= settings.max_low_digit * heights)]
         unit = near[:, 3] - near[:, 1]
         off_line = (own[3] - near[:, 3] >= settings.comma_drop / 2 * unit) | (own[3] - near[:, 1] <= unit / 2)
         thin = (width <= settings.max_low_digit / 2 * unit) & off_line
         flat = (width >= settings.min_flatness * height) & (height <= settings.max_dash * unit)
         higher = boxes[is_near & (height <= settings.max_hanging * heights)]
-        low[digit] = bool((thin | flat).any()) or _hangs(own, higher, settings)
+        low[digit] = bool((thin | flat).any()) or _hangs(own, higher, float(usual), settings)
     return low
 
 
-def _hangs(own: NDArray[np.int32], near: NDArray[np.int32], settings: LayoutSettings) -> bool:
-    """Whether a slender box hangs under the line between two of the higher boxes (N, 4) near it: a long comma."""
+def _hangs(own: NDArray[np.int32], near: NDArray[np.int32], usual: float, settings: LayoutSettings) -> bool:
+    """Whether a slender box hangs under the line between two of the higher boxes (N, 4) near it: a long comma.
+
+    `usual` is the height of a digit: a flat 5 beside it is no measure of its width.
+    """
     unit = near[:, 3] - near[:, 1]
     below = (own[1] >= near[:, 1] + settings.hanging_from * unit) & (own[3] >= near[:, 3] + settings.comma_drop * unit)
-    below &= own[2] - own[0] <= settings.max_hanging / 2 * unit
+    below &= own[2] - own[0] <= settings.max_hanging / 2 * usual
     is_left = near[:, 0] + near[:, 2] < own[0] + own[2]
     return bool((below & is_left).any() and (below & ~is_left).any())
 
@@ -162,7 +210,7 @@ def write_number(
     text = sign + "".join(part + mark for part, mark in zip(parts, [*between, ""], strict=True))
     doubtful = may_slash or not marks.doubtful.isdisjoint(rows[:-1])
     left = tuple(digit for place, digit in enumerate(own) if place not in slashes)
-    return Written(text, left, settings.doubtful_mark if doubtful else 1.0)
+    return Written(text, left, doubtful, may_slash and not slashes)
 
 
 def _slashes(digits: tuple[Digit, ...], settings: LayoutSettings) -> tuple[frozenset[int], bool]:
@@ -170,6 +218,8 @@ def _slashes(digits: tuple[Digit, ...], settings: LayoutSettings) -> tuple[froze
     text = "".join(digit.text for digit in digits)
     if not _HOLDS_DATE.match(text):
         return frozenset(), False
+    # How high each digit of a string is nobody knows.
+    may_be = any(digit.looks.believed == "string" for digit in digits) and _MAY_BE_DATE.fullmatch(text) is not None
     heights = np.array([digit.box.height for digit in digits])
     widths = np.array([digit.box.width for digit in digits])
     leans = np.array([letter == "1" for letter in text]) & (widths >= settings.min_slash_lean * heights)
@@ -177,7 +227,7 @@ def _slashes(digits: tuple[Digit, ...], settings: LayoutSettings) -> tuple[froze
     tall = leans & (heights >= settings.may_slash * usual)
     date = _DATE.fullmatch("".join("/" if slash else letter for slash, letter in zip(tall, text, strict=True)))
     if date is None:
-        return frozenset(), False
+        return frozenset(), may_be
     # Few numbers have two leaning 1s just there; with one, it has to be higher than any 1.
     is_sure = date["year"] is not None or bool((heights[tall] >= settings.min_slash * heights[~tall].max()).all())
     return frozenset(np.flatnonzero(tall).tolist()) if is_sure else frozenset(), True
@@ -197,17 +247,28 @@ def _upright_marks(pieces: _Low, least_point: float, settings: LayoutSettings) -
     shorter, longer = np.minimum(pieces.width, pieces.height), np.maximum(pieces.width, pieces.height)
     thick = shorter >= least_point * pieces.pen
     short = longer <= np.maximum(settings.max_point * pieces.pen, settings.max_point_height)
+    raised = (pieces.level > settings.mark_level) & (pieces.level < _TOP - settings.comma_drop)
     tall = (pieces.height >= pieces.width) & (pieces.height >= settings.min_comma * pieces.pen)
-    below = pieces.level - pieces.height / 2 <= -settings.comma_drop
+    drop = pieces.height / 2 - pieces.level
+    below = (drop >= 1.5 * settings.comma_drop) | (
+        (drop >= settings.comma_drop) & (pieces.height >= _UPRIGHT * pieces.width)
+    )
     on_line = np.abs(pieces.level) <= settings.mark_level
     above = np.abs(pieces.level - _TOP) <= settings.mark_level
     point = thick & short
-    upper = point & (pieces.level > settings.mark_level) & (pieces.level < _TOP - settings.comma_drop)
-    marks = [thick & tall & below & on_line, point & on_line, thick & tall & above, upper]
+    upper = thick & (short | (longer <= settings.max_colon_dot)) & raised
+    # On a ruled line a point may be what is left of it.
+    marks = [thick & tall & below & on_line, point & on_line & ~pieces.on_line, thick & tall & above, upper]
     return np.select(marks, [",", ".", "'", _UPPER_DOT], "")
 
 
-def _beside(boxes: NDArray[np.int32], low: LowInk, settings: LayoutSettings) -> tuple[_Low, NDArray[np.bool_]]:
+def _beside(
+    boxes: NDArray[np.int32],
+    is_shared: NDArray[np.bool_],
+    low: LowInk,
+    on_line: NDArray[np.bool_],
+    settings: LayoutSettings,
+) -> tuple[_Low, NDArray[np.bool_]]:
     """The low ink that has a digit near on either side, at its level; and which pieces (K,) have none."""
     left, top, right, bottom = boxes.T.astype(np.float64)
     heights, middles = bottom - top, (left + right) / 2
@@ -226,7 +287,9 @@ def _beside(boxes: NDArray[np.int32], low: LowInk, settings: LayoutSettings) -> 
     above_line = (line - (low.boxes[:, 1] + low.boxes[:, 3]) / 2) / unit
     # Under the arm of a slanted 7 there is room for a point; anything else inside a digit's box is its own.
     into = np.where(np.abs(above_line) <= settings.mark_level, settings.mark_overlap, settings.mark_overlap / 4) * unit
-    clear = (before < 0) | (right[before] - x_left <= into)
-    clear &= (after < 0) | (x_right - left[after] <= settings.mark_overlap / 4 * unit)
-    pieces = _Low(before, after, size[:, 0], size[:, 1], above_line, low.pen_px / unit)
+    least, most = settings.mark_overlap / 4 * unit, settings.mark_overlap * unit
+    clear = (before < 0) | (right[before] - x_left <= np.where(is_shared[before], most, into))
+    clear &= (after < 0) | (x_right - left[after] <= np.where(is_shared[after], most, least))
+    gap = np.where((before >= 0) & (after >= 0), (left[after] - right[before]) / unit, np.inf)
+    pieces = _Low(before, after, size[:, 0], size[:, 1], above_line, low.pen_px / unit, on_line, gap)
     return pieces.where(clear & (one >= 0)), one < 0

@@ -9,6 +9,7 @@ come with the model.
 
 import itertools
 import math
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
-from docscan.settings import Settings, StringSettings
+from docscan.settings import Settings, StringSettings, TrustSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
 from docscan.stages.grouping import neighbour_pairs
@@ -90,6 +91,9 @@ class Evidence:
     stray: Column
     """How much nearer than `unread_reach` before or behind it on its line there is a piece too low for a digit, but no
     point: of a digit that broke?"""
+    marked: Column
+    """1 where it has a mark between its digits as next to no other number of the page has, 0 from `usual_marks` on:
+    is it dirt?"""
     small: Column
     """How many octaves over `small_octaves` its digits are lower than the page's usual: print beside writing."""
 
@@ -113,6 +117,7 @@ def weigh_numbers(
         chances = np.array([number.confidence for number in numbers])
     else:
         chances = trust(find_evidence(numbers, about, settings), weights)
+    chances = np.where(_may_lack_mark(numbers, settings.trust), settings.layout.doubtful_mark * chances, chances)
     return tuple(
         _weighed(number, float(chance), least_confidence) for number, chance in zip(numbers, chances, strict=True)
     )
@@ -193,6 +198,7 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     usual = statistics.median([digit.box.height for number in numbers for digit in number.digits] or [1.0])
     in_squares = squared_neighbours(_boxes_of_digits(numbers), about.squares, settings.layout)
     least_gaps, widest_gaps = _least_and_widest_gaps(numbers, about.rulings, in_squares)
+    has_mark, marked_share = _marked(numbers)
     rulings, one_row = about.rulings, span_one_row(about.rulings, settings.layout.max_comb_height * usual)
     dividers = replace(rulings, vertical=rulings.vertical[one_row], vertical_px=rulings.vertical_px[one_row])
     free, ruled = _next_gaps(numbers, heights, rulings, dividers, max(limits.near, limits.near_ruled))
@@ -223,6 +229,7 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
         beside=np.array([any(digit.beside_unread for digit in number.digits) for number in numbers], np.float64),
         loose=np.minimum(_longest_loose(numbers, about.low, strings), 1),
         stray=_near(numbers, heights, _strokes(about.low, usual, strings), limits.unread_reach, beside=True),
+        marked=np.where(has_mark, max(0.0, 1 - marked_share / limits.usual_marks), 0.0),
         small=np.maximum(np.log2(usual / heights) - limits.small_octaves, 0),
     )
 
@@ -236,6 +243,21 @@ def _sure(chances: Iterable[float]) -> Column:
 def _looks(number: Number) -> Looks:
     """How the number was looked at; where its digits were looked at in several ways, as the least sure of them."""
     return max((digit.looks for digit in number.digits), key=lambda looks: _WHO.index(looks.believed))
+
+
+def _marked(numbers: tuple[Number, ...]) -> tuple[NDArray[np.bool_], float]:
+    """Which numbers (N,) have a mark between their digits; and what share of those that are long enough for one."""
+    has_mark = np.array([len(number.text.lstrip("-")) > len(number.digits) for number in numbers], np.bool_)
+    return has_mark, _mean(has_mark[[len(number.digits) > 1 for number in numbers]])
+
+
+def _may_lack_mark(numbers: tuple[Number, ...], settings: TrustSettings) -> NDArray[np.bool_]:
+    """Which numbers (N,) of a page on which many have a mark may have lost theirs: they have none, or ink like one."""
+    has_mark, share = _marked(numbers)
+    is_long, is_unclear = (
+        np.array([(len(number.digits) > 1, number.unclear_mark) for number in numbers], dtype=np.bool_).reshape(-1, 2).T
+    )
+    return np.asarray((is_unclear | (is_long & ~has_mark)) & (share >= settings.usual_marks))
 
 
 def _mean(of_each: NDArray[np.float64] | NDArray[np.bool_]) -> float:
@@ -258,7 +280,7 @@ def _digit_boxes(numbers: tuple[Number, ...], place: int) -> NDArray[np.int32]:
 def _least_and_widest_gaps(
     numbers: tuple[Number, ...], rulings: Rulings, in_squares: list[tuple[int, int]]
 ) -> tuple[Column, Column]:
-    """Of those between neighbouring digits; as wide as usual where each has a cell of its own, or a square.
+    """Of those between neighbouring digits; as wide as usual across a mark, and where each has a cell or a square.
 
     `in_squares` are pairs of digits in neighbouring squares, counted over all numbers. A number of one digit has no
     gaps: the least is infinite, the widest 0.
@@ -271,11 +293,19 @@ def _least_and_widest_gaps(
     gaps = (other[:, 0] - one[:, 2]) / np.maximum(one[:, 3] - one[:, 1], other[:, 3] - other[:, 1])
     in_cells = ruled_between(one, other, rulings)
     in_cells |= np.isin(inside, [left for left, right in in_squares if right == left + 1])
+    in_cells |= np.array([is_marked for number in numbers for is_marked in _marked_gaps(number)], np.bool_)
     gaps[(gaps > _USUAL_GAP) & in_cells] = _USUAL_GAP
     least, widest = np.full(len(numbers), math.inf), np.zeros(len(numbers))
     np.minimum.at(least, of, gaps)
     np.maximum.at(widest, of, gaps)
     return least, widest
+
+
+def _marked_gaps(number: Number) -> list[bool]:
+    """Of each gap between the digits of a number, whether a mark stands there."""
+    marks = re.findall(r"(?<=\d)(\D*)\d", number.text)
+    gaps = len(number.digits) - 1
+    return [bool(mark) for mark in [*marks, *[""] * gaps][:gaps]]
 
 
 def _layout_chance(number: Number) -> float:

@@ -107,13 +107,23 @@ def circled(gray: Gray, rng: np.random.Generator, mm: float, _: int, numbers: Se
     return page
 
 
-def squared(gray: Gray, rng: np.random.Generator, mm: float, *_: object, step: float, shade: int) -> Gray:
-    """Lines both ways, 0.2 mm thick and so many apart, where the paper is plain."""
+def squared(
+    gray: Gray, rng: np.random.Generator, mm: float, *_: object, step: float, shade: int, askew: float = 0.0
+) -> Gray:
+    """Lines both ways, 0.2 mm thick and so many apart, where the paper is plain.
+
+    The paper's corners are off by as much as a share of `askew` of its sides, as if under a camera.
+    """
     height, width = gray.shape
     on_line = [
         (np.arange(side) - rng.uniform(0, step) * mm) % (step * mm) < max(1.0, 0.2 * mm) for side in (height, width)
     ]
-    return np.where(on_line[0][:, np.newaxis] | on_line[1], np.minimum(gray, shade), gray).astype(np.uint8)
+    paper = np.where(on_line[0][:, np.newaxis] | on_line[1], np.uint8(shade), np.uint8(255))
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    off = rng.uniform(-askew, askew, (4, 2)).astype(np.float32) * [width, height]
+    seen = cv2.getPerspectiveTransform(corners, (corners + off).astype(np.float32))
+    lines = paper if not askew else cv2.warpPerspective(paper, seen, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.minimum(gray, lines).astype(np.uint8)
 
 
 def _darker(gray: Gray, by: NDArray[np.float64]) -> Gray:
@@ -131,13 +141,21 @@ BLEMISHES: dict[str, Blemish] = {
     "circled": circled,
     "squared paper": partial(squared, step=5, shade=200),
     "squared paper, dark": partial(squared, step=5, shade=150),
+    "squared paper, dark, askew": partial(squared, step=5, shade=150, askew=0.02),
     "millimetre paper": partial(squared, step=1, shade=205),
     "shows through 0.15": partial(shows_through, share=0.15),
     "shows through 0.3": partial(shows_through, share=0.3),
     "shows through 0.5": partial(shows_through, share=0.5),
 }
 """Each by name; what shows through, by its darkness as a share of the ink's."""
-ON_BARE = ("bare paper", "circled", "squared paper", "squared paper, dark", "millimetre paper")  # of BARE_KINDS
+ON_BARE = (
+    "bare paper",
+    "circled",
+    "squared paper",
+    "squared paper, dark",
+    "squared paper, dark, askew",
+    "millimetre paper",
+)  # of BARE_KINDS
 
 
 @dataclass(frozen=True, slots=True)

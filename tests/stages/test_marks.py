@@ -1,12 +1,15 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from docscan.pipeline import read_page
-from docscan.records import Box, Digit, LowInk, Page, Rulings, Surroundings
+from docscan.records import Box, Digit, Looks, LowInk, Page, Rulings, Surroundings
 from docscan.settings import LayoutSettings, Settings
 from docscan.stages.classify import load_model
 from docscan.stages.layout import arrange_numbers
+from docscan.stages.marks import find_commas
 
 PEN = 5  # pixels; digits are 24 wide and 40 high, on a line at 40, a space of 16 between
 
@@ -79,6 +82,58 @@ def test_a_dash_with_a_digit_before_it_is_no_sign():
 
 def test_dashes_that_fill_an_amount_are_no_sign():
     assert texts("125", MINUS, (112, 18, 130, 24)) == ["125"]
+
+
+def test_a_colon_may_stand_above_the_line():
+    assert texts("125", (29, 24, 35, 30), (29, 8, 35, 14)) == ["1:25"]
+    assert texts("125", (29, 24, 35, 30), (29, 20, 35, 26)) == ["125"]  # too near for two dots
+
+
+def test_a_dash_between_digits_that_stand_apart_parts_a_date():
+    one, two = (Digit(text, 1.0, Box(left, 0, left + 24, 40)) for text, left in (("1", 0), ("2", 56)))
+    [number] = arrange_numbers((one, two), surroundings([(33, 18, 47, 24)]), LayoutSettings())
+    assert number.text == "1-2"
+
+
+def test_a_mark_may_reach_into_the_digits_of_a_string():
+    for who, text in (("alone", "12"), ("string", "1.2")):
+        one, two = (
+            Digit(letter, 1.0, Box(left, 0, left + 28, 40), (), looks=Looks(who))
+            for letter, left in (("1", 0), ("2", 28))
+        )
+        [number] = arrange_numbers((one, two), surroundings([(25, 34, 33, 40)]), LayoutSettings())
+        assert number.text == text
+
+
+def test_commas_as_high_as_half_a_digit_are_taken_out_before_strings_are_read():
+    comma = Digit("1", 0.4, Box(27, 34, 35, 54))
+    unread = Digit("", 0.4, Box(27, 34, 35, 54))
+    for mark in (comma, unread):
+        left, about = find_commas((*digits("12"), mark), surroundings([]), LayoutSettings())
+        assert (left, about.low.boxes.tolist()) == (digits("12"), [[27, 34, 35, 54]])
+    low_one = Digit("1", 0.4, Box(27, 16, 35, 40))
+    left, about = find_commas((*digits("12"), low_one), surroundings([]), LayoutSettings())
+    assert (len(left), len(about.low)) == (3, 0)
+
+
+def test_a_string_that_may_be_a_date_whose_slashes_were_read_as_1s_goes_to_review():
+    for who, text, reason in (
+        ("string", "1210511987", "may-be-date"),
+        ("alone", "1210511987", ""),
+        ("string", "1234567890", ""),
+    ):
+        read = tuple(replace(digit, looks=Looks(who)) for digit in digits(text))
+        [number] = arrange_numbers(read, surroundings([]), LayoutSettings())
+        assert (number.text, number.review, number.reason) == (text, bool(reason), reason)
+
+
+def test_a_point_on_a_ruled_line_may_be_left_of_it():
+    [number] = numbers("125", POINT, line=(0, 37, 200, 37))
+    assert (number.text, number.unclear_mark) == ("125", True)
+    [number] = numbers("125", (28, 35, 36, 39), line=(0, 37, 200, 37))
+    assert (number.text, number.unclear_mark) == ("125", False)
+    [number] = numbers("125", COMMA, line=(0, 43, 200, 43))
+    assert number.text == "1,25"
 
 
 def test_ink_that_may_be_a_mark_makes_a_number_doubtful():

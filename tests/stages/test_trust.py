@@ -138,6 +138,36 @@ def test_digits_in_squares_of_their_own_are_no_further_apart_than_usual():
     assert evidence(*spread, about=replace(BARE, squares=squares)).apart.tolist() == [0, 0]
 
 
+def with_marks(text, left):
+    number = a_number("".join(letter for letter in text if letter.isdigit()), left)
+    return replace(number, text=text)
+
+
+def test_a_number_without_a_mark_among_many_with_one_may_have_lost_it():
+    many = with_marks("1.2", 0), with_marks("34,5", 200), with_marks("67", 400), with_marks("-8", 600)
+    usual = [number.confidence for number in many]
+    assert [number.confidence for number in weighed(*many)] == pytest.approx([*usual[:2], usual[2] / 2, usual[3]])
+    bare = with_marks("12", 0), with_marks("-34", 200), with_marks("67", 400), with_marks("8.9", 600)
+    assert [number.confidence for number in weighed(*bare)] == [number.confidence for number in bare]
+
+
+def test_so_may_one_with_ink_like_a_mark():
+    many = with_marks("1.2", 0), replace(with_marks("34,5", 200), unclear_mark=True)
+    assert weighed(*many)[1].confidence == pytest.approx(many[1].confidence / 2)
+
+
+def test_a_mark_where_next_to_no_number_has_one_may_be_dirt():
+    found = evidence(with_marks("1.2", 0), *(with_marks("67", 200 * place) for place in range(1, 10)))
+    assert found.marked.tolist() == pytest.approx([2 / 3, *[0] * 9])
+    assert evidence(with_marks("1.2", 0), with_marks("6.7", 200)).marked.tolist() == [0, 0]
+
+
+def test_digits_with_a_mark_between_are_no_further_apart_than_usual():
+    wide = replace(a_number("12", step=60), text="1.2")
+    assert evidence(wide).apart.tolist() == [0]
+    assert evidence(replace(wide, text="12")).apart.tolist() == pytest.approx([0.5])
+
+
 def test_another_line_is_no_neighbour():
     below = a_number("3", 50)
     below = replace(below, box=Box(50, 100, 70, 140))

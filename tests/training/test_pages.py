@@ -22,7 +22,7 @@ def test_every_kind_of_page_carries_its_truth_in_tight_boxes(kind):
     assert page.numbers
     gray = page.image if page.image.ndim == 2 else page.image.mean(axis=2)
     for number in page.numbers:
-        assert 1 <= len(number.text) <= 6
+        assert 1 <= len(number.text) <= 8
         for digit in number.digits:
             inside = gray[digit.box.top : digit.box.bottom, digit.box.left : digit.box.right]
             around = gray[
@@ -44,6 +44,17 @@ def test_the_same_seed_draws_the_same_page():
     pages = [draw_page("noisy", np.random.default_rng(9), dpi=150, sheet=SMALL) for _ in range(2)]
     assert np.array_equal(pages[0].image, pages[1].image)
     assert pages[0].numbers == pages[1].numbers
+
+
+def test_what_is_written_has_marks_and_its_digits_boxes():
+    page = draw_page("register", np.random.default_rng(3), dpi=200)
+    marks = {letter for number in page.numbers for letter in number.written if not letter.isdigit()}
+    assert marks <= set(".,-/:")
+    assert len(marks) > 1
+    for number in page.numbers:
+        assert number.text == "".join(letter for letter in number.written if letter.isdigit())
+        assert len(number.text) == len(number.digits)
+    assert all(number.written == number.text for number in draw_page("table", np.random.default_rng(3)).numbers)
 
 
 def test_numbers_of_a_line_do_not_overlap():
