@@ -251,6 +251,8 @@ class ComponentSettings:
     """A piece at least this many digit heights high, across a line of rows that are tight, is of two rows:"""
     tight_rows: float = 1.6
     """lines that are no more than this many digit heights apart,"""
+    least_rows: float = 0.8
+    """and no less than this: those of millimetre paper are no rows;"""
     min_of_row: float = 0.5
     """if on either side this much of it is left."""
     min_height_px: int = 7

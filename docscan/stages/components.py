@@ -58,7 +58,7 @@ def _part_rows(pieces: Pieces, rows: NDArray[np.float32], unit: float, settings:
     labels = pieces.labels.astype(np.int32) if len(pieces) + len(tall) * _MOST_PARTS > _LAST_LABEL else pieces.labels
     for piece in tall.tolist():
         left, top, right, bottom = pieces.boxes[piece].tolist()
-        levels = _tight_levels(rows, (left + right) / 2, settings.tight_rows * unit)
+        levels = _tight_levels(rows, (left + right) / 2, (settings.least_rows * unit, settings.tight_rows * unit))
         levels = levels[
             (levels[:, 0] >= top + settings.min_of_row * unit) & (levels[:, 0] <= bottom - settings.min_of_row * unit)
         ]
@@ -86,14 +86,15 @@ def _part_rows(pieces: Pieces, rows: NDArray[np.float32], unit: float, settings:
     return Pieces(labels, np.array(boxes, np.int32), np.array(areas, np.int32))
 
 
-def _tight_levels(rows: NDArray[np.float32], x: float, tight: float) -> NDArray[np.float64]:
-    """Where lines (N, 4) that are no further from the next than `tight` pass at x, and their slope: (K, 2)."""
+def _tight_levels(rows: NDArray[np.float32], x: float, tight: tuple[float, float]) -> NDArray[np.float64]:
+    """Where lines (N, 4) as far from the next as `tight`, from least to most, pass at x, and their slope: (K, 2)."""
     here = rows[(rows[:, 0] <= x) & (x <= rows[:, 2])].astype(np.float64)
     slopes = (here[:, 3] - here[:, 1]) / np.maximum(here[:, 2] - here[:, 0], 1)
     levels = here[:, 1] + slopes * (x - here[:, 0])
     order = np.argsort(levels)
     levels, slopes = levels[order], slopes[order]
-    is_tight = np.diff(levels) <= tight
+    steps, (least, most) = np.diff(levels), tight
+    is_tight = (steps >= least) & (steps <= most)
     near = np.concatenate([is_tight, [False]]) | np.concatenate([[False], is_tight])
     return np.stack([levels[near], slopes[near]], axis=1) if len(levels) else np.zeros((0, 2))
 

@@ -15,7 +15,7 @@ from docscan.settings import ComponentSettings, RulingSettings
 from docscan.stages.lines import Lines, Scale, find_lines, no_lines
 from docscan.stages.squares import find_squares
 
-_SQUARED = 5  # times as long as another line's are pieces of a line of squared paper, more of which is written over
+_SQUARED = 12  # times as long as another line's are pieces of a line of squared paper, more of which is written over
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -195,3 +195,9 @@ def test_a_tall_piece_across_the_lines_of_wide_rows_stays_whole():
     ink, rows = two_rows(between=90)
     found = find_components(InkMask(ink), ComponentSettings(), rows)
     assert [(top, bottom) for _, top, _, bottom in boxes_at(found, 598)] == [(100, 193)]
+
+
+def test_millimetre_paper_has_no_rows():
+    ink, rows = two_rows(between=8)
+    found = find_components(InkMask(ink), ComponentSettings(), rows)
+    assert [(top, bottom) for _, top, _, bottom in boxes_at(found, 598)] == [(100, 193)]
