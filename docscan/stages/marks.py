@@ -48,7 +48,7 @@ class Written:
     unclear: bool
     """True where there is ink that may be a mark, or dirt."""
     may_be_date: bool
-    """True where 1s stand where a date has slashes, and may be some."""
+    """True where 1s stand where a date of day, month and year has slashes, and may be some."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,7 +210,8 @@ def write_number(
     text = sign + "".join(part + mark for part, mark in zip(parts, [*between, ""], strict=True))
     doubtful = may_slash or not marks.doubtful.isdisjoint(rows[:-1])
     left = tuple(digit for place, digit in enumerate(own) if place not in slashes)
-    return Written(text, left, doubtful, may_slash and not slashes)
+    may_be_date = may_slash and not slashes and _MAY_BE_DATE.fullmatch(text) is not None
+    return Written(text, left, doubtful, may_be_date)
 
 
 def _slashes(digits: tuple[Digit, ...], settings: LayoutSettings) -> tuple[frozenset[int], bool]:
