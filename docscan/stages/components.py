@@ -17,6 +17,8 @@ _ROUND = 1.4  # longer than wide by more is a stroke, not a dot
 _MOST_PAIRS = 4_000_000  # of a piece that may go round another, and of one that may be in it
 _NO_ROWS = np.zeros((0, 4), np.float32)
 _CUT_PX = 1.0  # from the middle of a line: ink nearer than this is cut, which parts what it holds together
+_LARGEST = 400  # digit heights squared: a piece of more is no digits that touch, but what holds a page together
+_MOST_TALL = 3000  # pieces looked at
 _MOST_PARTS = 64  # of a piece; more is no two rows of digits
 _LAST_LABEL = 65_535  # of 16 bits
 _STROKE_SHARE = 1.2  # of a digit's ink over half its box's outline, to the width of its strokes: 1.1 to 1.4 by hand
@@ -50,9 +52,9 @@ def find_pieces(ink: NDArray[np.uint8]) -> Pieces:
 
 def _part_rows(pieces: Pieces, rows: NDArray[np.float32], unit: float, settings: ComponentSettings) -> Pieces:
     """The pieces, those cut in two along a line of `rows` (N, 4) that hold digits above and below it."""
-    heights = pieces.boxes[:, 3] - pieces.boxes[:, 1]
-    tall = np.flatnonzero(heights >= settings.min_two_rows * unit) if unit and len(rows) > 1 else np.zeros(0, np.intp)
-    if not len(tall):
+    widths, heights = (pieces.boxes[:, 2:] - pieces.boxes[:, :2]).T
+    tall = np.flatnonzero((heights >= settings.min_two_rows * unit) & (widths * heights <= _LARGEST * unit**2))
+    if not unit or len(rows) < 2 or not 0 < len(tall) <= _MOST_TALL:
         return pieces
     boxes, areas = list(pieces.boxes), list(pieces.areas)
     labels = pieces.labels.astype(np.int32) if len(pieces) + len(tall) * _MOST_PARTS > _LAST_LABEL else pieces.labels
