@@ -6,6 +6,7 @@ import numpy as np
 
 from docscan.records import Digit
 from docscan.settings import LayoutSettings
+from docscan.stages.grouping import boxes_of
 
 
 def leave_out_frame(readings: tuple[Digit, ...], shape: tuple[int, ...], settings: LayoutSettings) -> tuple[Digit, ...]:
@@ -16,7 +17,7 @@ def leave_out_frame(readings: tuple[Digit, ...], shape: tuple[int, ...], setting
     """
     if len(readings) < 2:
         return readings
-    boxes = np.array([reading.box for reading in readings], dtype=np.int32)
+    boxes = boxes_of(readings)
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     from_edge = np.minimum(boxes[:, 0], shape[1] - boxes[:, 2])
     is_one = np.array([reading.text in {"", "1"} for reading in readings])

@@ -1,13 +1,19 @@
 """Links between pairs of things -> groups of things: what glyphs.py and the stages after it need."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from docscan.errors import PageError
+from docscan.records import Digit, Number
 
 _MOST_PAIRS = 30_000_000  # a page of 2,000 digits has some 100,000; so many take a gigabyte
+
+
+def boxes_of(things: Iterable[Digit | Number]) -> NDArray[np.int32]:
+    """Where digits or numbers are: (N, 4), left, top, right, bottom; half-open, pixels."""
+    return np.array([thing.box for thing in things], dtype=np.int32).reshape(-1, 4)
 
 
 def neighbours(boxes: NDArray[np.int32], reach: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.intp]]]:

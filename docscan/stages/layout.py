@@ -12,7 +12,7 @@ from docscan.records import Box, Digit, LowInk, Number, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import link_chances, next_digits, ruled_between, shared_rows
 from docscan.stages.combs import comb_neighbours
-from docscan.stages.grouping import group, neighbour_pairs
+from docscan.stages.grouping import boxes_of, group, neighbour_pairs
 from docscan.stages.marks import Marks, find_marks, low_digits, marked_neighbours, write_number
 from docscan.stages.squares import squared_neighbours
 from docscan.stages.strikes import is_struck
@@ -43,8 +43,8 @@ def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: La
     A number ends at an upright ruling that is no divider of a comb; a mark between two digits joins them. A person
     looks at what is struck through; the rest is weighed yet (trust.py).
     """
-    is_mark = low_digits(_boxes(digits), settings)
-    low = LowInk(np.concatenate([about.low.boxes, _boxes(digits)[is_mark]]), about.low.pen_px)
+    is_mark = low_digits(boxes_of(digits), settings)
+    low = LowInk(np.concatenate([about.low.boxes, boxes_of(digits)[is_mark]]), about.low.pen_px)
     digits, about = tuple(itertools.compress(digits, ~is_mark)), replace(about, low=low)
     chains = _chain(digits, about, settings)
     chances = _chances_whole(chains, about, settings)
@@ -75,7 +75,7 @@ def arrange_numbers(digits: tuple[Digit, ...], about: Surroundings, settings: La
 
 
 def _chain(digits: tuple[Digit, ...], about: Surroundings, settings: LayoutSettings) -> _Chains:
-    boxes, marks = _boxes(digits), find_marks(digits, about, settings)
+    boxes, marks = boxes_of(digits), find_marks(digits, about, settings)
     near = next_digits(boxes, about.rulings, settings)
     in_cells = comb_neighbours(boxes, about.rulings, settings) + squared_neighbours(boxes, about.squares, settings)
     links = near + in_cells + marked_neighbours(marks, boxes, settings)
@@ -125,10 +125,6 @@ def _groups(numbers: NDArray[np.intp], lefts: NDArray[np.int32]) -> list[NDArray
     """The members of each group, left to right."""
     order = np.lexsort((lefts, numbers))
     return np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
-
-
-def _boxes(digits: tuple[Digit, ...]) -> NDArray[np.int32]:
-    return np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
 
 
 def _outer(boxes: Sequence[Sequence[int]]) -> Box:

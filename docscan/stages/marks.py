@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import ruled_between, shared_rows
+from docscan.stages.grouping import boxes_of
 
 _MOST_PAIRS = 4_000_000  # of a digit and a piece of low ink
 _MIDDLE, _TOP = 0.5, 0.95  # where a dash and an apostrophe stand above the line, in digit heights
@@ -74,7 +75,7 @@ class _Low:
 
 def find_marks(digits: Sequence[Digit], about: Surroundings, settings: LayoutSettings) -> Marks:
     """The marks that stand between digits, or before one; none where there are no digits."""
-    boxes = np.array([digit.box for digit in digits], dtype=np.int32).reshape(-1, 4)
+    boxes = boxes_of(digits)
     on_line, left_of_line = _on_lines(about.low.boxes, about.rulings)
     low, on_line = about.low.boxes[~left_of_line], on_line[~left_of_line]
     if not len(boxes) or not len(low) or len(boxes) * len(low) > _MOST_PAIRS:
@@ -145,7 +146,7 @@ def find_commas(
 
     Before strings are read: whoever reads a string reads its digits.
     """
-    boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    boxes = boxes_of(readings)
     heights = boxes[:, 3] - boxes[:, 1]
     is_comma = np.zeros(len(boxes), dtype=np.bool_)
     usual = float(np.median(heights)) if len(boxes) else 0.0

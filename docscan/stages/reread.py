@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from docscan.records import Alternative, Box, Digit, Looks, Surroundings
 from docscan.settings import LayoutSettings, StringSettings
 from docscan.stages.chains import next_digits
-from docscan.stages.grouping import group
+from docscan.stages.grouping import boxes_of, group
 from docscan.stages.loose import loose_strokes, lost_to_rulings
 from docscan.stages.strings import StringReading
 from docscan.stages.words import is_of_numbers, is_small_print
@@ -59,7 +59,7 @@ def find_doubtful(
 
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
-    own = _boxes(readings)
+    own = boxes_of(readings)
     boxes = np.concatenate([own, about.runs])
     is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
     is_loose = loose_strokes(boxes, about.low, settings) >= settings.min_loose
@@ -146,7 +146,7 @@ def settle(
     """
     settled: dict[int, Digit] = {}
     believed: list[_Believed] = []
-    boxes = _boxes(readings)
+    boxes = boxes_of(readings)
     columns = (
         doubtful.boxes,
         doubtful.members,
@@ -196,7 +196,7 @@ def settle(
     rest = [settled.get(row, reading) for row, reading in enumerate(readings) if row not in gone]
     rest += [digit for one in believed for digit in one.digits()]
     taken = np.array([one.box for one in believed], dtype=np.int32).reshape(-1, 4)
-    about = replace(_without(about, taken, settings), unread=_boxes([one for one in rest if not one.text]))
+    about = replace(_without(about, taken, settings), unread=boxes_of(one for one in rest if not one.text))
     return Settled(tuple(rest), about)
 
 
@@ -268,10 +268,6 @@ def _together(one: float, other: float) -> float:
 def _against(one: float, other: float) -> float:
     """The chance that the first of two readers who disagree is right."""
     return _together(one, 1 - other)
-
-
-def _boxes(readings: Sequence[Digit]) -> NDArray[np.int32]:
-    return np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
 
 
 def _rows(box: NDArray[np.int32], members: NDArray[np.int32], settings: StringSettings) -> tuple[int, int]:

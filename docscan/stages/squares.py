@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from docscan.records import Digit, InkMask, Squares, Unruled
 from docscan.settings import LayoutSettings, RulingSettings
+from docscan.stages.grouping import boxes_of
 
 _LEAN = 0.03  # lines that lean more than this against the others are none of them
 _NEXT = 25  # percentile of the steps from line to line: askew, every second line may not be found
 _MOST_EDGES = 3  # of a page that a table's lines do not reach
-_OFF_LINE, _BAND = (
-    0.14,
-    0.1,
-)  # of a square: further from a line is no line; the strip beside it, and half of the middle's
+_OFF_LINE = 0.14  # of a square: what is further from its lines is none of them
+_BAND = 0.1  # of a square: how wide the strip beside that is, and half of the middle one
 _MOST_DIGITS = 2000  # whose squares are held against each other's
 _SAME_ROW = 0.5  # of a square: the middles of digits in one row are nearer
 _AROUND = 1 / 6  # of a square: paper is no further from the middle of a line
@@ -111,7 +110,7 @@ def leave_out_sides(
     digits = [row for row, reading in enumerate(readings) if reading.text]
     if squares is None or len(digits) < settings.min_squared:
         return readings
-    boxes = np.array([reading.box for reading in readings], dtype=np.int32)
+    boxes = boxes_of(readings)
     row, place = _squares_at(squares, boxes)
     if not _have_squares(row[digits], place[digits], settings):
         return readings

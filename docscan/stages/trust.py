@@ -21,7 +21,7 @@ from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
 from docscan.settings import Settings, StringSettings, TrustSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
-from docscan.stages.grouping import neighbour_pairs
+from docscan.stages.grouping import boxes_of, neighbour_pairs
 from docscan.stages.loose import loose_strokes
 from docscan.stages.squares import squared_neighbours
 
@@ -264,17 +264,13 @@ def _mean(of_each: NDArray[np.float64] | NDArray[np.bool_]) -> float:
     return float(np.mean(of_each)) if len(of_each) else 0.0
 
 
-def _boxes(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
-    return np.array([number.box for number in numbers], dtype=np.int32).reshape(-1, 4)
-
-
 def _boxes_of_digits(numbers: tuple[Number, ...]) -> NDArray[np.int32]:
-    return np.array([digit.box for number in numbers for digit in number.digits], dtype=np.int32).reshape(-1, 4)
+    return boxes_of(digit for number in numbers for digit in number.digits)
 
 
 def _digit_boxes(numbers: tuple[Number, ...], place: int) -> NDArray[np.int32]:
     """Of the digit at that place of each number."""
-    return np.array([number.digits[place].box for number in numbers], dtype=np.int32).reshape(-1, 4)
+    return boxes_of(number.digits[place] for number in numbers)
 
 
 def _least_and_widest_gaps(
@@ -318,7 +314,7 @@ def _next_gaps(
     numbers: tuple[Number, ...], heights: Column, rulings: Rulings, dividers: Rulings, reach: float
 ) -> tuple[Column, Column]:
     """How far each number is from the nearest on its line: with no upright between, and with a divider; or `reach`."""
-    boxes = _boxes(numbers)
+    boxes = boxes_of(numbers)
     free, ruled = np.full(len(boxes), reach), np.full(len(boxes), reach)
     one, other = neighbour_pairs(boxes, reach * heights.max(initial=0) * np.ones(len(boxes)))
     lower = np.minimum(boxes[one, 3] - boxes[one, 1], boxes[other, 3] - boxes[other, 1])
@@ -347,7 +343,7 @@ def _near(
 
     With `beside`, ink whose middle is within the number does not count.
     """
-    boxes = _boxes(numbers)
+    boxes = boxes_of(numbers)
     if len(boxes) * len(ink) > _MOST_PAIRS:
         return np.full(len(boxes), reach)
     left, top, right, bottom = boxes.T[:, :, np.newaxis]

@@ -11,7 +11,7 @@ from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
-from docscan.stages.grouping import group, neighbour_pairs
+from docscan.stages.grouping import boxes_of, group, neighbour_pairs
 from docscan.stages.squares import squared_neighbours
 
 _PLAIN = {"2", "3", "4", "7", "8"}  # 0 and o, 1 and l, 5 and s, 6 and b, 9 and g are drawn alike
@@ -48,7 +48,7 @@ def leave_out_texts(readings: tuple[Digit, ...], about: Surroundings, settings: 
     """
     if is_of_numbers(readings, about, settings):
         return Untexted(readings, about)
-    own = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    own = boxes_of(readings)
     low_letters = np.flatnonzero(_is_low_letter(about.low, readings, settings))
     boxes = np.concatenate([own, about.runs, about.low.boxes[low_letters]])
     is_digit = np.zeros(len(boxes), dtype=np.bool_)
@@ -71,7 +71,7 @@ def leave_out_words(readings: tuple[Digit, ...], about: Surroundings, settings: 
 
     Letters are what was not read as a digit, low ones included. A digit beside ink that was not read is marked.
     """
-    boxes = np.array([reading.box for reading in readings], dtype=np.int32).reshape(-1, 4)
+    boxes = boxes_of(readings)
     is_digit = np.array([reading.text != "" for reading in readings], dtype=np.bool_)
     low = about.low.boxes[_is_low_letter(about.low, readings, settings)]
     boxes = np.concatenate([boxes, about.runs, low])
