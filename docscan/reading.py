@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from docscan import pipeline
 from docscan.errors import PageError
+from docscan.files.pixels import Colour
 from docscan.files.scans import ScanOptions, open_page, page_from_array
 from docscan.records import Digit, Glyphs, Page, PageResult, PageSource
 from docscan.settings import Settings
@@ -25,13 +26,18 @@ _NOISE_MADS = 3.0  # a border pixel further off the median is ink, not paper
 
 
 def read_page(
-    scan: str | Path | NDArray[np.uint8], *, model: DigitModel | None = None, settings: Settings | None = None
+    scan: str | Path | NDArray[np.uint8],
+    *,
+    model: DigitModel | None = None,
+    settings: Settings | None = None,
+    drop_out: Colour | None = None,
 ) -> PageResult:
     """Read the numbers on one scan: a file (its first page), or pixels (H, W) or (H, W, 3) RGB uint8.
 
-    Without `model` the shipped one is used, loaded once a process. Raises PageError where the scan cannot be opened.
+    Without `model` the shipped one is used, loaded once a process. What is printed in the colour `drop_out`, "red",
+    "green" or "blue", is left out. Raises PageError where the scan cannot be opened.
     """
-    return pipeline.read_page(_page(scan), model or _shipped_model(), settings or Settings())
+    return pipeline.read_page(_page(scan, drop_out), model or _shipped_model(), settings or Settings())
 
 
 def read_digit(scan: str | Path | NDArray[np.uint8], *, model: DigitModel | None = None) -> Digit:
@@ -89,11 +95,11 @@ def _off_paper(gray: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(gray - terms @ plane, dtype=np.float32)
 
 
-def _page(scan: str | Path | NDArray[np.uint8]) -> Page:
+def _page(scan: str | Path | NDArray[np.uint8], drop_out: Colour | None = None) -> Page:
     if isinstance(scan, np.ndarray):
-        return page_from_array(scan)
+        return page_from_array(scan, drop_out)
     path = Path(scan).absolute()
-    return open_page(PageSource(str(path), path.name), ScanOptions())
+    return open_page(PageSource(str(path), path.name), ScanOptions(drop_out=drop_out))
 
 
 @functools.cache

@@ -34,7 +34,8 @@ class Job:
         """Same key, same numbers: everything that can change this page's result goes in."""
         file = _sha256(source.path, source.size, source.mtime_ns) if self.checksum else ""
         stamp = (file,) if file else (source.size, source.mtime_ns)
-        parts = RESULT_FORMAT, stamp, self.model_sha256, _digest(self.settings), self.scans.dpi
+        dropped = () if self.scans.drop_out is None else (self.scans.drop_out,)
+        parts = RESULT_FORMAT, stamp, self.model_sha256, _digest(self.settings), self.scans.dpi, *dropped
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

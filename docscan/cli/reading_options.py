@@ -49,6 +49,14 @@ MaxMemory = Annotated[
 MaxImageMpixels = Annotated[
     float, typer.Option(envvar="DOCSCAN_MAX_IMAGE_MPIXELS", help="Refuse pages of more million pixels than this.")
 ]
+DropOut = Annotated[
+    Literal["red", "green", "blue"] | None,
+    typer.Option(
+        envvar="DOCSCAN_DROP_OUT",
+        help="Leave out what is printed in this colour: a form's boxes and words, where people write in another.",
+        show_default="read every colour",
+    ),
+]
 MinConfidence = Annotated[
     float | None,
     typer.Option(

@@ -13,6 +13,7 @@ from docscan.cli.reading_options import (
     Checksum,
     Delimiter,
     Dpi,
+    DropOut,
     Encoding,
     EngineOption,
     Jobs,
@@ -63,6 +64,7 @@ def watch(  # noqa: PLR0917  its options
     page_timeout: PageTimeout = 120,
     max_memory: MaxMemory = None,
     max_image_mpixels: MaxImageMpixels = 250,
+    drop_out: DropOut = None,
     min_confidence: MinConfidence = None,
     max_error: MaxError = None,
     binarise: Binarise = None,
@@ -98,7 +100,7 @@ def watch(  # noqa: PLR0917  its options
         page_timeout_s=page_timeout,
         max_memory_mib=max_memory,
         engine=engine_from(engine, scheduler),
-        scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels),
+        scans=ScanOptions(recursive, None if pages is None else parse_pages(pages), dpi, max_image_mpixels, drop_out),
         csv=CsvFormat(encoding, "\t" if delimiter == r"\t" else delimiter),
     )
     watching = WatchOptions(interval, stable_for, once)

@@ -18,7 +18,16 @@ import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
 from docscan.errors import PageError
-from docscan.files.pixels import MAX_PAGES, TOO_MANY_PAGES, check_size, decoder_edge, plausible_dpi, turned
+from docscan.files.pixels import (
+    MAX_PAGES,
+    TOO_MANY_PAGES,
+    Colour,
+    check_size,
+    decoder_edge,
+    dropped_out,
+    plausible_dpi,
+    turned,
+)
 from docscan.records import Page
 
 _POINTS_PER_INCH = 72
@@ -44,8 +53,10 @@ def pdf_pages(path: Path) -> Iterator[int]:
         raise PageError(TOO_MANY_PAGES)
 
 
-def decode_pdf_page(path: Path, page: int, dpi: float, max_mpixels: float) -> Page:
+def decode_pdf_page(path: Path, page: int, dpi: float, max_mpixels: float, drop_out: Colour | None = None) -> Page:
     """Page `page` (1-based) of a PDF as it is meant to be seen; rendered at `dpi` where it is not simply one scan.
+
+    Print of the colour `drop_out` is white.
 
     Raises PageError with the reason alone.
     """
@@ -53,8 +64,8 @@ def decode_pdf_page(path: Path, page: int, dpi: float, max_mpixels: float) -> Pa
         if page > len(document):
             raise PageError(f"the file has no page {page}")
         opened = document[page - 1]
-        found = _embedded_scan(opened, max_mpixels)
-        return found if found is not None else _rendered(opened, dpi, max_mpixels)
+        found = _embedded_scan(opened, max_mpixels, drop_out)
+        return found if found is not None else _rendered(opened, dpi, max_mpixels, drop_out)
 
 
 @contextmanager
@@ -72,19 +83,26 @@ def _opened(path: Path, page: int = 1) -> Iterator[pypdfium2.PdfDocument]:
             document.close()
 
 
-def _rendered(page: pypdfium2.PdfPage, dpi: float, max_mpixels: float) -> Page:
+def _rendered(page: pypdfium2.PdfPage, dpi: float, max_mpixels: float, drop_out: Colour | None) -> Page:
     width, height = (math.ceil(side * dpi / _POINTS_PER_INCH) for side in page.get_size())
     check_size(width, height, max_mpixels)
     # The bitmap's memory is Python's own and outlives the document.
-    return Page(_render(page, dpi / _POINTS_PER_INCH), dpi)
+    return Page(_render(page, dpi / _POINTS_PER_INCH, drop_out), dpi)
 
 
-def _render(page: pypdfium2.PdfPage, scale: float) -> NDArray[np.uint8]:
-    rendered = page.render(scale=scale, grayscale=True).to_numpy()
+def _render(page: pypdfium2.PdfPage, scale: float, drop_out: Colour | None) -> NDArray[np.uint8]:
+    rendered = page.render(scale=scale, grayscale=drop_out is None).to_numpy()
+    if drop_out is not None:
+        return _light(rendered, drop_out)
     return np.ascontiguousarray(rendered.reshape(rendered.shape[:2]))
 
 
-def _embedded_scan(page: pypdfium2.PdfPage, max_mpixels: float) -> Page | None:
+def _light(bgr: NDArray[np.uint8], drop_out: Colour) -> NDArray[np.uint8]:
+    """PDFium's pixels (H, W, 3 or 4) in gray, without print of that colour."""
+    return dropped_out(bgr[:, :, 2::-1], drop_out)
+
+
+def _embedded_scan(page: pypdfium2.PdfPage, max_mpixels: float, drop_out: Colour | None) -> Page | None:
     """The one picture that is all a page shows, turned as it is shown; None where there is more to the page."""
     image = _covering_image(page)
     if image is None:
@@ -94,12 +112,12 @@ def _embedded_scan(page: pypdfium2.PdfPage, max_mpixels: float) -> Page | None:
     if orientation is None or min(width, height) < _MIN_SCAN_PX:
         return None
     check_size(width, height, max_mpixels)
-    stored = _gray(image.get_bitmap())
+    stored = _gray(image.get_bitmap(), drop_out)
     if stored is None:
         return None
     shown = np.rot90(turned(stored, orientation), k=-(page.get_rotation() // 90))
     gray = np.ascontiguousarray(shown)
-    if not _looks_like(gray, page):
+    if not _looks_like(gray, page, drop_out):
         return None
     inches_wide, inches_high = (side / _POINTS_PER_INCH for side in page.get_size())
     return Page(gray, plausible_dpi(gray.shape[1] / inches_wide, gray.shape[0] / inches_high))
@@ -159,19 +177,21 @@ def _orientation(matrix: pypdfium2.PdfMatrix) -> int | None:
     return None
 
 
-def _gray(bitmap: pypdfium2.PdfBitmap) -> NDArray[np.uint8] | None:
-    """A copy of PDFium's bitmap in gray; None for one with transparent pixels."""
+def _gray(bitmap: pypdfium2.PdfBitmap, drop_out: Colour | None) -> NDArray[np.uint8] | None:
+    """A copy of PDFium's bitmap in gray, without print of one colour; None for one with transparent pixels."""
     pixels = bitmap.to_numpy()
     if bitmap.n_channels == 1:
         return np.array(pixels.reshape(pixels.shape[:2]))
     if bitmap.mode not in ("BGR", "BGRX"):
         return None
+    if drop_out is not None:
+        return _light(pixels, drop_out)
     return np.asarray(cv2.cvtColor(pixels[:, :, :3], cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def _looks_like(gray: NDArray[np.uint8], page: pypdfium2.PdfPage) -> bool:
+def _looks_like(gray: NDArray[np.uint8], page: pypdfium2.PdfPage, drop_out: Colour | None) -> bool:
     short, long = sorted(page.get_size())
-    shown = _render(page, min(_THUMBNAIL_PX / short, _THUMBNAIL_MAX_PX / long))
+    shown = _render(page, min(_THUMBNAIL_PX / short, _THUMBNAIL_MAX_PX / long), drop_out)
     height, width = shown.shape
     step = max(
         1, max(gray.shape) // (8 * max(height, width))

@@ -18,7 +18,17 @@ from PIL import Image
 
 from docscan.errors import NothingToReadError, PageError, SettingsError
 from docscan.files.pdf import decode_pdf_page, pdf_pages
-from docscan.files.pixels import check_size, decode_image, decoder_edge, disk_reason, read_format, tiff_pages
+from docscan.files.pixels import (
+    COLOURS,
+    Colour,
+    check_size,
+    decode_image,
+    decoder_edge,
+    disk_reason,
+    dropped_out,
+    read_format,
+    tiff_pages,
+)
 from docscan.files.storage import CHANGED, StorageError, StoredFile, find_stored, is_url, local_copy
 from docscan.records import Page, PageFailure, PageSource
 
@@ -60,12 +70,16 @@ class ScanOptions:
     """Pixels per inch at which a PDF page is rendered that is not simply one scan."""
     max_image_mpixels: float = 250
     """Million pixels; a larger page is refused before it is decoded. A4 at 1200 dpi has 139."""
+    drop_out: Colour | None = None
+    """The colour of a form's print, which is then as white as paper; scans without colours stay as they are."""
 
     def __post_init__(self) -> None:
         if not 50 <= self.dpi <= 2400:
             raise SettingsError(f"dpi is {self.dpi}; expected 50 to 2400, such as 300")
         if not self.max_image_mpixels > 0:
             raise SettingsError(f"max_image_mpixels is {self.max_image_mpixels}; expected more than 0, such as 250")
+        if self.drop_out not in {None, *COLOURS}:
+            raise SettingsError(f"drop_out is {self.drop_out!r}; expected one of {', '.join(COLOURS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +192,9 @@ def open_page(source: PageSource, options: ScanOptions) -> Page:
         if is_url(source.path) and scan_format in PAGED and not source.paged:
             raise PageError(f"a {scan_format.upper()} by another name; let its name end in .{scan_format}")
         if scan_format == "pdf":
-            page = decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels)
+            page = decode_pdf_page(path, source.page, options.dpi, options.max_image_mpixels, options.drop_out)
         else:
-            page = decode_image(path, scan_format, source.page, options.max_image_mpixels)
+            page = decode_image(path, scan_format, source.page, options.max_image_mpixels, options.drop_out)
         if not is_url(source.path):
             _check_unchanged(path, source)  # once more: half of the page may be of the file as it is now
         return page
@@ -193,8 +207,8 @@ def _check_unchanged(path: Path, source: PageSource) -> None:
         raise PageError(CHANGED)
 
 
-def page_from_array(array: NDArray[Any]) -> Page:
-    """A page from pixels: (H, W) gray or (H, W, 3) RGB, uint8, 255 = white.
+def page_from_array(array: NDArray[Any], drop_out: Colour | None = None) -> Page:
+    """A page from pixels: (H, W) gray or (H, W, 3) RGB, uint8, 255 = white; print of the colour `drop_out` is white.
 
     Raises ValueError for any other shape or type, PageError for a picture too small to be a page.
     """
@@ -205,7 +219,11 @@ def page_from_array(array: NDArray[Any]) -> Page:
         raise ValueError(f"expected (H, W) or (H, W, 3) uint8, got shape {array.shape} of {array.dtype}")
     height, width = array.shape[:2]
     check_size(width, height, float("inf"))
-    return Page(np.ascontiguousarray(np.asarray(Image.fromarray(array).convert("L")) if is_colour else array))
+    if is_colour and drop_out is not None:
+        array = dropped_out(array, drop_out)
+    elif is_colour:
+        array = np.asarray(Image.fromarray(array).convert("L"))
+    return Page(np.ascontiguousarray(array))
 
 
 def _span(part: str, text: str) -> tuple[int, int | None]:

@@ -50,6 +50,7 @@ def test_what_goes_wrong_inside_is_a_failure_too(
         (SOURCE, replace(JOB, model_sha256="1" * 64)),
         (SOURCE, replace(JOB, settings=Settings(review=ReviewSettings(min_confidence=0.5)))),
         (SOURCE, replace(JOB, scans=ScanOptions(dpi=200))),
+        (SOURCE, replace(JOB, scans=ScanOptions(drop_out="red"))),
     ],
 )
 def test_the_key_changes_with_whatever_can_change_the_result(source: PageSource, job: Job) -> None:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from docscan.files.pixels import Colour
+from docscan.files.scans import page_from_array
 from docscan.pipeline import read_page
 from docscan.records import Box, Number, Page, PageResult
 from docscan.scoring import Score
@@ -126,6 +128,28 @@ def squared(
     return np.minimum(gray, lines).astype(np.uint8)
 
 
+def red_form(
+    gray: Gray, rng: np.random.Generator, mm: float, number: int, *_: object, drop_out: Colour | None = None
+) -> Gray:
+    """Boxes and their labels, printed in red wherever they come to stand: over the writing as well."""
+    height, width = gray.shape
+    lines = np.full((height, width), 255, np.uint8)
+    box_wide, box_high = (round(side * mm) for side in rng.uniform([18, 8], [40, 14]))
+    for top in range(round(8 * mm), height, box_high):
+        for left in range(round(8 * mm), width, box_wide):
+            corners = (left, top), (left + box_wide, top + box_high)
+            cv2.rectangle(lines, *corners, 0, max(1, round(0.3 * mm)), cv2.LINE_AA)
+            label = _LABELS[int(rng.integers(len(_LABELS)))], (left + round(mm), top + round(2.6 * mm))
+            cv2.putText(lines, *label, cv2.FONT_HERSHEY_SIMPLEX, 0.085 * mm, 0, max(1, round(0.2 * mm)), cv2.LINE_AA)
+    pale = cv2.GaussianBlur(lines, (0, 0), 0.05 * mm)[:, :, np.newaxis] / 255
+    ink = np.array(((214, 36, 44), (232, 92, 60), (224, 60, 110))[number % 3]) / 255  # red, orange, pink
+    seen = gray[:, :, np.newaxis] * (ink + (1 - ink) * pale)
+    return page_from_array(np.rint(seen).astype(np.uint8), drop_out).gray
+
+
+_LABELS = ("Name", "Date", "No.", "Total", "Amount", "Code", "Signature", "Unit price")
+
+
 def _darker(gray: Gray, by: NDArray[np.float64]) -> Gray:
     return np.clip(gray - by, 0, 255).astype(np.uint8)
 
@@ -142,6 +166,8 @@ BLEMISHES: dict[str, Blemish] = {
     "squared paper": partial(squared, step=5, shade=200),
     "squared paper, dark": partial(squared, step=5, shade=150),
     "squared paper, dark, askew": partial(squared, step=5, shade=150, askew=0.02),
+    "red form": red_form,
+    "red form, dropped out": partial(red_form, drop_out="red"),
     "millimetre paper": partial(squared, step=1, shade=205),
     "shows through 0.15": partial(shows_through, share=0.15),
     "shows through 0.3": partial(shows_through, share=0.3),
@@ -155,6 +181,8 @@ ON_BARE = (
     "squared paper, dark",
     "squared paper, dark, askew",
     "millimetre paper",
+    "red form",
+    "red form, dropped out",
 )  # of BARE_KINDS
 
 

@@ -10,6 +10,8 @@ import zlib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from command_line import Docscan, clean_environment, command, png
 
@@ -40,6 +42,19 @@ def test_a_run_ends_with_its_pages_in_words(docscan: Docscan, scans: Path, tmp_p
     assert done.stderr.startswith("3 pages in: 2 read, 1 blank, 0 failed. 3 numbers, ")
     assert "pages/s" in done.stderr
     assert texts(tmp_path / "out") == ["17", "771", "7"]
+
+
+def test_a_form_is_dropped_out_by_its_colour_and_read_again_for_that(docscan: Docscan, tmp_path: Path) -> None:
+    gray = cv2.imdecode(np.frombuffer(png(["17", "71"]), np.uint8), cv2.IMREAD_GRAYSCALE)
+    form = cv2.merge([gray, gray, gray])
+    for row in range(20, 600, 40):
+        cv2.putText(form, "Name Date Total No.", (5, row), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (50, 40, 235), 2, cv2.LINE_AA)
+    cv2.imencode(".png", np.minimum(form, gray[:, :, np.newaxis]))[1].tofile(tmp_path / "form.png")
+    docscan("run", "form.png", "-o", "out", "--jobs", "1")
+    assert texts(tmp_path / "out") != ["17", "71"]
+    done = docscan("run", "form.png", "-o", "out", "--jobs", "1", "--drop-out", "red")
+    assert "1 read" in done.stderr
+    assert texts(tmp_path / "out") == ["17", "71"]
 
 
 def test_a_second_run_says_that_nothing_is_new(docscan: Docscan, scans: Path, tmp_path: Path) -> None:
@@ -190,6 +205,7 @@ def test_an_output_folder_in_use_is_6(docscan: Docscan, scans: Path, tmp_path: P
         (["--pages", "3-1"], "pages '3-1'"),
         (["--encoding", "utf-9"], "encoding 'utf-9' is unknown"),
         (["--dpi", "1"], "dpi is 1.0"),
+        (["--drop-out", "pink"], "Invalid value for '--drop-out'"),
         (["--engine", "dask"], "--engine dask needs --scheduler with the address of a Dask scheduler"),
         (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler is for --engine dask"),
         (["--deadline", "six"], "deadline 'six' is no time; expected one such as 06:00"),

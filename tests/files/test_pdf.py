@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from docscan.errors import PageError
 from docscan.files.pdf import decode_pdf_page
+from docscan.files.pixels import Colour
 from docscan.files.scans import ScanOptions, find_pages, open_page
 from docscan.records import Page, PageFailure
 
@@ -64,10 +65,12 @@ def stream(entries: bytes, content: bytes) -> bytes:
     return b"<<%s/Length %d>>stream\n%s\nendstream" % (entries, len(content), content)
 
 
-def read(content: bytes, folder: Path, dpi: float = 72, max_mpixels: float = 250) -> Page:
+def read(
+    content: bytes, folder: Path, dpi: float = 72, max_mpixels: float = 250, drop_out: Colour | None = None
+) -> Page:
     path = folder / "page.pdf"
     path.write_bytes(content)
-    return decode_pdf_page(path, 1, dpi, max_mpixels)
+    return decode_pdf_page(path, 1, dpi, max_mpixels, drop_out)
 
 
 def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
@@ -333,3 +336,16 @@ def test_each_page_of_a_pdf_is_opened_by_its_number(tmp_path):
     assert [(page.shape[1], round(int(page[150, 100]), -1)) for page in opened] == [
         (200 + n, 40 * n) for n in range(1, 5)
     ]
+
+
+@pytest.mark.parametrize("more", [b"", TYPED], ids=["one scan", "rendered"])
+def test_print_of_a_colour_is_left_out_of_a_pdf(more, tmp_path):
+    colours = COLOUR.copy()
+    colours[300:310] = (240, 30, 40)
+    kind = b"/BitsPerComponent 8/ColorSpace/DeviceRGB/Filter/FlateDecode"
+    content = pdf(zlib.compress(colours.tobytes()), kind, content=SHOWN_WHOLE + more)
+    plain, dropped = (read(content, tmp_path, 144, drop_out=colour).gray for colour in (None, "red"))
+    assert plain.shape == dropped.shape == (HEIGHT, WIDTH)
+    assert plain[303:307].max() < 110
+    assert dropped[303:307].min() > 230
+    assert dropped[60:160, 45:65].max() < 20

@@ -42,6 +42,15 @@ def gray() -> Image.Image:
     return Image.fromarray(INK)
 
 
+def form(mode: str = "RGB") -> Image.Image:
+    """INK in blue, crossed by lines in red."""
+    pixels = np.repeat(INK[:, :, np.newaxis], 3, axis=2)
+    pixels[..., 2] = np.where(INK < 255, 160, 255)
+    pixels[7:9] = pixels[:, 15:17] = (250, 30, 40)
+    pixels[2:12, 3:6] = (0, 0, 160)
+    return Image.fromarray(pixels).convert(mode)
+
+
 def png(*chunks: tuple[bytes, bytes]) -> bytes:
     stored = (
         struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -465,3 +474,36 @@ def _whole(name: str) -> bytes:
     if name == "pdf":
         return saved(gray(), "PDF")
     return saved(gray(), "TIFF", save_all=True, append_images=[gray()]) if name == "two-page" else WHOLE[name]()
+
+
+@pytest.mark.parametrize(
+    ("mode", "image_format"),
+    [("RGB", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("RGB", "JPEG"), ("CMYK", "TIFF"), ("RGB", "WEBP"), ("RGB", "BMP")],
+)
+def test_print_of_a_colour_is_left_out(mode, image_format, tmp_path):
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(image_format, {})
+    content = saved(form(mode), image_format, **options)
+    name = f"scan.{image_format.lower()}"
+    with_lines = read(content, tmp_path, name).gray
+    assert with_lines[7:9, 20:].max() < 120
+    dropped = read(content, tmp_path, name, ScanOptions(drop_out="red")).gray
+    assert dropped[7:9, 20:].min() > 235
+    assert dropped[2:12, 3:6].max() < 30  # blue ink is there, the darker for it
+    in_blue = read(content, tmp_path, name, ScanOptions(drop_out="blue")).gray
+    assert in_blue[7:9, 20:].max() < 60
+
+
+def test_what_is_transparent_is_paper_in_any_light(tmp_path):
+    image = form("RGBA")
+    image.putalpha(Image.fromarray(np.where(np.arange(30) < 10, np.uint8(255), np.uint8(0))[np.newaxis].repeat(20, 0)))
+    page = read(saved(image, "PNG"), tmp_path, options=ScanOptions(drop_out="blue")).gray
+    assert set(page[:, 10:].ravel()) == {255}
+    assert page[7, 7] < 60
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA", "I;16"])
+def test_a_scan_without_colours_stays_as_it_is(mode, tmp_path):
+    image = Image.fromarray(INK.astype(np.uint16) * 257) if mode == "I;16" else gray().convert(mode)
+    content = saved(image, "PNG")
+    plain, dropped = (read(content, tmp_path, options=ScanOptions(drop_out=colour)).gray for colour in (None, "red"))
+    np.testing.assert_array_equal(plain, dropped)

@@ -317,6 +317,7 @@ def test_pages_that_make_no_sense(text, words):
     [
         ({"dpi": 0}, "dpi is 0; expected 50 to 2400, such as 300"),
         ({"max_image_mpixels": 0}, "max_image_mpixels is 0; expected more than 0, such as 250"),
+        ({"drop_out": "pink"}, "drop_out is 'pink'; expected one of red, green, blue"),
     ],
 )
 def test_options_out_of_range(options, words):
@@ -350,6 +351,8 @@ def test_a_page_from_pixels():
     red = np.zeros((20, 20, 3), np.uint8)
     red[..., 0] = 255
     assert np.unique(page_from_array(red).gray).tolist() == [76]
+    assert [np.unique(page_from_array(red, colour).gray).tolist() for colour in ("red", "green")] == [[255], [0]]
+    np.testing.assert_array_equal(page_from_array(gray, "red").gray, gray)
     assert page_from_array(gray[::2, ::2]).gray.flags.c_contiguous
 
 
