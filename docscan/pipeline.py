@@ -23,7 +23,7 @@ from docscan.stages.normalise import normalise_all
 from docscan.stages.reread import find_doubtful, settle
 from docscan.stages.rulings import remove_rulings
 from docscan.stages.squares import leave_out_sides, leave_out_squares
-from docscan.stages.straighten import find_turns, on_scan, reads_upright, straighten, turned, turned_back
+from docscan.stages.straighten import find_turns, on_scan, share_of_sure, straighten, turned, turned_back
 from docscan.stages.strings import cut_strips, find_lone_strings
 from docscan.stages.trust import leave_out_print, weigh_numbers
 from docscan.stages.words import leave_out_texts, leave_out_words
@@ -46,11 +46,10 @@ class Found:
 def read_page(page: Page, model: DigitModel, settings: Settings) -> PageResult:
     """Read the numbers on `page`, in reading order; an empty page has none."""
     found = find_numbers(page, model, settings)
-    turns = find_turns(found.glyphs, found.weighed, model, settings.straighten)
-    if turns:
-        upright = read_page(turned(page, turns), model, settings.without_turns())
-        if reads_upright(upright.numbers, settings.straighten):
-            return turned_back(upright, turns)
+    for turn in find_turns(found.glyphs, found.weighed, model, settings.straighten):
+        upright = read_page(turned(page, turn.quarters), model, settings.without_turns())
+        if share_of_sure(upright.numbers, settings.straighten) >= turn.least_sure:
+            return turned_back(upright, turn.quarters)
     numbers = leave_out_print(found.weighed, found.about, settings)
     height, width = page.gray.shape
     return PageResult(on_scan(numbers, found.straight, page), width, height, found.blank)

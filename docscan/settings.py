@@ -12,12 +12,14 @@ from typing import Any, Literal, Self
 
 from docscan.errors import SettingsError
 
+BinariseMethod = Literal["local", "adaptive", "wolf", "sauvola", "otsu"]
+
 
 @dataclass(frozen=True, slots=True)
 class BinariseSettings:
     """Which pixels are ink."""
 
-    method: Literal["local", "adaptive", "wolf", "sauvola", "otsu"] = "local"
+    method: BinariseMethod = "local"
     """`local`: as dark as the ink near by, against the paper near by. `adaptive`, `wolf`, `sauvola`: by the mean of the
     window, and its spread. `otsu`: one threshold for the page."""
     side_px: int = 600
@@ -66,14 +68,14 @@ class BackdropSettings:
     """Surer than this, one is a digit. Dark digits are writing;"""
     max_darkness: float = 0.5
     """what shows through is no darker than this share of it."""
-    min_mirrored: int = 3
+    min_mirrored: int = 8
     """So many of the pale glyphs are digits when mirrored and none as they stand,"""
     min_lead: float = 4
     """and this many times as many as the other way about: pale print has letters like E and P;"""
     palest: float = 0.33
     """of those no darker than this share of what is written"""
-    min_lead_of_palest: float = 1.5
-    """no more than this."""
+    min_lead_of_palest: float = 3
+    """no more than this: pencil beside a form's bold print has twice as many."""
     darkest: float = 90
     """What shows through is as dark as this percentile of those,"""
     above: float = 1.3
@@ -111,7 +113,16 @@ class StraightenSettings:
     quarter_turns: bool = True
     """Whether a page that reads badly is held against itself turned by 90, 180 and 270 degrees."""
     min_glyphs: int = 16
-    """... which takes so many candidate digits to tell."""
+    """... which takes so many candidate digits to tell, unless their lines run up and down:"""
+    in_line: float = 1.0
+    """those in a line are no further apart than this share of the smaller,"""
+    alike: float = 1.6
+    """the larger is no more than this many times as large,"""
+    clear_lines: float = 3.0
+    """... and so many times more have their nearest neighbour along the lines than across: five times and more but for
+    grids of single digits,"""
+    least_in_line: int = 3
+    """and these at least."""
     sure: float = 0.9
     """A page reads well where digits and numbers at least this sure, 0..1, ..."""
     well_read_digits: float = 0.7
@@ -127,10 +138,14 @@ class StraightenSettings:
     min_lead: float = 1.2
     """The turn with the most votes needs this many times those of the page as it is ..."""
     min_sure: float = 0.4
-    """... and this share of its candidates to be sure digits;"""
+    """... and this share of its candidates to be sure digits,"""
     min_upright: float = 0.6
     """and once the page is read so, this share of its digits to stand in sure numbers: seven in ten at least on pages
     of numbers, one in two at most on print turned so."""
+    min_sure_on_side: float = 0.3
+    """Where lines run up and down, this share will do, ..."""
+    min_better: float = 3.0
+    """if it is so many times that of the page as it is: a form is full of words whichever way it lies."""
 
 
 @dataclass(frozen=True, slots=True)

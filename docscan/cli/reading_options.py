@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from docscan.errors import SettingsError
-from docscan.settings import Settings
+from docscan.settings import BinariseMethod, Settings
 
 if TYPE_CHECKING:
     from docscan.batch.engines import Engine
@@ -78,10 +78,11 @@ MaxError = Annotated[
     ),
 ]
 Binarise = Annotated[
-    Literal["local", "otsu"] | None,
+    BinariseMethod | None,
     typer.Option(
         envvar="DOCSCAN_BINARISE",
-        help="What is ink: a threshold that follows the light, or one for the page.",
+        help="What is ink: a threshold that follows paper and pen (local), the paper (adaptive, wolf, sauvola), "
+        "or one for the page (otsu).",
         show_default=Settings().binarise.method,
     ),
 ]

@@ -6,8 +6,9 @@ upright strips of the reduced page, which are sheared instead of turned. Quarter
 the readings of the page's digits in all four turns, the surest are those of the digits that stand upright.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from docscan.settings import BinariseSettings, StraightenSettings
 from docscan.stages.binarise import dark_ink, is_light_on_dark, light_ink, reduced
 from docscan.stages.classify import DigitModel
 from docscan.stages.components import label
+from docscan.stages.grouping import neighbour_pairs
 from docscan.stages.normalise import normalise_all
 
 _TURNS = 4
@@ -137,33 +139,78 @@ def _sharpness(ink: NDArray[np.uint8], rows: int, strips: int, angles: NDArray[n
     return np.stack([whole[:, :middle].sum(axis=1), whole[:, middle:].sum(axis=1), left, right], axis=1)
 
 
-def find_turns(glyphs: Glyphs, numbers: Sequence[Number], model: DigitModel, settings: StraightenSettings) -> int:
-    """By how many quarter turns anticlockwise the page is to be turned for its digits to stand upright: 0 to 3.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a page may have to be turned."""
 
-    0 for a page that reads well as it is, without a second look: that is most pages. Else some of its glyphs are
+    quarters: int
+    """Anticlockwise, 1 to 3."""
+    least_sure: float
+    """It is borne out where this share of the digits that are then read stands in sure numbers."""
+
+
+def find_turns(
+    glyphs: Glyphs, numbers: Sequence[Number], model: DigitModel, settings: StraightenSettings
+) -> tuple[Turn, ...]:
+    """How the page may have to be turned, the likeliest first.
+
+    None for a page that reads well as it is, without a second look: that is most pages. Else some of its glyphs are
     classified in all four turns; each of the surest readings is a vote for its turn, whose number must beat that of
-    the page as it is by `min_lead`.
+    the page as it is by `min_lead`. What is written stands nearer along a line than across: a page whose lines run up
+    and down lies on one of its sides, and needs fewer sure digits.
     """
-    if not settings.quarter_turns or len(glyphs) < settings.min_glyphs or _reads_well(numbers, len(glyphs), settings):
-        return 0
+    if not settings.quarter_turns or not len(glyphs):
+        return ()
+    beside, below = _neighbours_along(glyphs.boxes, settings)
+    on_its_side = below >= max(settings.least_in_line, settings.clear_lines * beside)
+    if not on_its_side and (len(glyphs) < settings.min_glyphs or _reads_well(numbers, len(glyphs), settings)):
+        return ()
     sample = np.unique(np.linspace(0, len(glyphs) - 1, settings.sample).astype(np.intp))
     doubts = [_doubts(_classify_turned(glyphs, sample, 0, model))]
     if np.mean(doubts[0] < 1 - settings.sure) >= settings.well_read_glyphs:
-        return 0
+        return ()
     doubts += [_doubts(_classify_turned(glyphs, sample, turns, model)) for turns in range(1, _TURNS)]
-    surest = np.argsort(np.concatenate(doubts), kind="stable")[: round(settings.voting * len(sample))]
+    surest = np.argsort(np.concatenate(doubts), kind="stable")[: math.ceil(settings.voting * len(sample))]
     votes = np.bincount(surest // len(sample), minlength=_TURNS)
     best = int(np.argmax(votes))
+    if on_its_side and best % 2:  # not where a grid of single digits stands upside down
+        as_it_is = max(settings.min_sure_on_side, settings.min_better * share_of_sure(numbers, settings))
+        sides = [turns for turns in np.argsort(-votes, kind="stable").tolist() if turns % 2 and votes[turns] > votes[0]]
+        return tuple(Turn(turns, min(as_it_is, settings.min_upright)) for turns in sides)
     # Letters upside down look more like digits than upright: a page of print stays as it is.
     sure = np.mean(doubts[best] < 1 - settings.sure)
-    return best if votes[best] >= settings.min_lead * votes[0] and sure >= settings.min_sure else 0
+    is_turned = best > 0 and votes[best] >= settings.min_lead * votes[0] and sure >= settings.min_sure
+    return (Turn(best, settings.min_upright),) if is_turned else ()
 
 
-def reads_upright(numbers: Sequence[Number], settings: StraightenSettings) -> bool:
-    """Whether what was read once a page was turned bears it out: print upside down makes numbers, but no sure ones."""
+def share_of_sure(numbers: Sequence[Number], settings: StraightenSettings) -> float:
+    """The share of the digits that stand in sure numbers; print upside down makes numbers, but no sure ones."""
     sizes = np.array([len(number.digits) for number in numbers], dtype=np.intp)
     sure = np.array([number.confidence > settings.sure for number in numbers], dtype=np.bool_)
-    return int(sizes[sure].sum()) >= settings.min_upright * int(sizes.sum())
+    return float(sizes[sure].sum() / max(1, sizes.sum()))
+
+
+def _neighbours_along(boxes: NDArray[np.int32], settings: StraightenSettings) -> tuple[int, int]:
+    """How many of the boxes (N, 4) have their nearest neighbour beside them, and how many below or above."""
+    wide, high = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    longest = np.maximum(wide, high)
+    one, other = neighbour_pairs(boxes, settings.in_line * longest)
+    unit = np.minimum(longest[one], longest[other])
+    alike = np.maximum(longest[one], longest[other]) <= settings.alike * unit
+    apart = []
+    for along, across in ((0, 1), (1, 0)):
+        shared, gaps = (
+            np.minimum(boxes[one, side + 2], boxes[other, side + 2]) - np.maximum(boxes[one, side], boxes[other, side])
+            for side in (across, along)
+        )
+        narrower = np.minimum(*((boxes[:, across + 2] - boxes[:, across])[rows] for rows in (one, other)))
+        in_line = alike & (2 * shared > narrower) & (np.abs(gaps) <= settings.in_line * unit)
+        nearest = np.full(len(boxes), np.inf)
+        for rows in (one, other):
+            np.minimum.at(nearest, rows[in_line], (-gaps / unit)[in_line])
+        apart.append(nearest)
+    beside, below = apart
+    return int(np.count_nonzero(beside < below)), int(np.count_nonzero(below < beside))
 
 
 def _reads_well(numbers: Sequence[Number], candidates: int, settings: StraightenSettings) -> bool:

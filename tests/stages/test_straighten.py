@@ -10,7 +10,15 @@ from docscan.records import Box, Digit, Number, Page, PageResult
 from docscan.settings import BinariseSettings, Settings, StraightenSettings
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import load_model
-from docscan.stages.straighten import find_skew, on_scan, reads_upright, straighten, turned, turned_back
+from docscan.stages.straighten import (
+    _neighbours_along,
+    find_skew,
+    on_scan,
+    share_of_sure,
+    straighten,
+    turned,
+    turned_back,
+)
 from training.hand import Writer
 from training.layouts import Plan, Sheet
 from training.pages import KINDS, draw_page, hand_source
@@ -175,6 +183,38 @@ def test_a_page_that_lies_on_its_side_reads_as_if_it_stood(kind, turns):
     assert [number.text for number in result.numbers] == [number.text for number in upright.numbers]
 
 
+@pytest.mark.parametrize("turns", [1, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_a_picture_of_one_number_that_lies_on_its_side_is_read_as_it_runs(turns, seed):
+    page = draw("clean", seed=seed, digits="23457")
+    longest = max(read_page(page, MODEL, Settings()).numbers, key=lambda number: len(number.text))
+    assert len(longest.text) >= 5
+    left, top, right, bottom = longest.box
+    alone = cv2.copyMakeBorder(page.gray[top - 3 : bottom + 3, left - 3 : right + 3], *[60] * 4, cv2.BORDER_REPLICATE)
+    [number] = read_page(turned(Page(alone, 150.0), turns), MODEL, Settings()).numbers
+    assert number.text == longest.text
+
+
+def test_what_runs_up_and_down_is_known_by_its_neighbours():
+    row = np.array([[x, 100, x + 20, 130] for x in range(100, 400, 26)], np.int32)
+    settings = StraightenSettings()
+    assert _neighbours_along(row, settings) == (12, 0)
+    assert _neighbours_along(row[:, [1, 0, 3, 2]], settings) == (0, 12)
+    assert _neighbours_along(row[:0], settings) == (0, 0)
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_a_form_full_of_words_is_turned_by_its_digits(turns):
+    page = draw("words", seed=7)
+    gray = page.gray.copy()
+    for row in range(40, gray.shape[0] - 40, 45):  # as many words again, wherever they come to stand
+        cv2.putText(gray, "Amount of grain delivered", (30, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 70, 1, cv2.LINE_AA)
+    upright = read_page(Page(gray, 150.0), MODEL, Settings())
+    result = read_page(turned(Page(gray, 150.0), turns), MODEL, Settings())
+    assert sum(len(number.digits) for number in upright.numbers) > 30
+    assert where(turned_back(result, turns)) == where(upright)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_page_whose_digits_read_upside_down_as_well_stays_upright(seed):
     page = draw(digits="01689", seed=seed)
@@ -190,10 +230,10 @@ def test_a_skewed_page_reads_in_the_order_of_the_level_one():
     ]
 
 
-@pytest.mark.parametrize(("confidences", "is_upright"), [((), True), ((0.99, 0.99, 0.5), True), ((0.99, 0.5), False)])
-def test_a_turned_page_counts_where_its_digits_are_sure(confidences, is_upright):
+@pytest.mark.parametrize(("confidences", "share"), [((), 0), ((0.99, 0.99, 0.5), 2 / 3), ((0.99, 0.5), 1 / 2)])
+def test_a_turned_page_counts_where_its_digits_are_sure(confidences, share):
     numbers = [replace(a_number(Box(0, 0, 9, 9)), confidence=confidence) for confidence in confidences]
-    assert reads_upright(numbers, StraightenSettings()) == is_upright
+    assert share_of_sure(numbers, StraightenSettings()) == pytest.approx(share)
 
 
 def test_quarter_turns_may_be_left_alone():
