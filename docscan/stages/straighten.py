@@ -28,7 +28,8 @@ _COARSE = 3  # rows of the reduced page to a row of its first profile: a peak on
 _STRIPS = 64  # upright ones, of the first profile ...
 _FINE_STRIPS = 96  # ... and of the second, which only a skewed page pays for
 _FEWEST = 3  # pieces that a row's slope shows in
-_MOST_PIECES = 100  # of a picture of one row, specks among them
+_MOST_PIECES = 100  # of a picture of one row, blots among them,
+_SPECK_PX = 3  # but not what is no longer than this: on the reduced page digits are three times as high
 
 
 def straighten(page: Page, ink: InkMask, binarising: BinariseSettings, settings: StraightenSettings) -> Straight:
@@ -90,9 +91,10 @@ def _slope_of_row(ink: NDArray[np.uint8], settings: StraightenSettings) -> float
     Digits that follow each other no longer share enough of their rows to make one number then.
     """
     _, stats = label(ink)
-    if not _FEWEST < len(stats) <= _MOST_PIECES:
+    stats = stats[1:][stats[1:, cv2.CC_STAT_WIDTH : cv2.CC_STAT_AREA].max(axis=1) > _SPECK_PX]
+    if not _FEWEST <= len(stats) < _MOST_PIECES:
         return 0.0
-    left, top, width, height = stats[1:, : cv2.CC_STAT_AREA].T
+    left, top, width, height = stats[:, : cv2.CC_STAT_AREA].T
     longest = np.maximum(width, height)
     large = np.flatnonzero(longest >= settings.min_row_piece * longest.max())
     row = large[np.argsort(left[large], kind="stable")]

@@ -91,6 +91,12 @@ def test_a_row_alone_on_a_picture_is_levelled(slope_deg):
     assert skew_of(rows_of_strokes(slope_deg)) == pytest.approx(slope_deg, abs=1)
 
 
+def test_specks_beside_a_row_do_not_keep_it_from_being_levelled():
+    gray = rows_of_strokes(25)
+    specked = np.where(np.random.default_rng(1).random(gray.shape) < 5e-4, np.uint8(60), gray)
+    assert skew_of(specked) == pytest.approx(25, abs=1)
+
+
 @pytest.mark.parametrize(
     "gray",
     [rows_of_strokes(8), rows_of_strokes(50), rows_of_strokes(90), rows_of_strokes(25, between=90)],
