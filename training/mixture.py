@@ -55,7 +55,16 @@ def direct(stocks: Sequence[Stock]) -> Digits:
     return Digits(images, np.concatenate([stock.labels for stock in stocks]))
 
 
-def shown(pools: Sequence[Pool], chunks: int, seed: int, jobs: int) -> Iterator[Digits]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """Crops to show, as they are bent."""
+
+    digits: Digits
+    pools: NDArray[np.uint8]
+    """(N,): which of the pools each is from."""
+
+
+def shown(pools: Sequence[Pool], chunks: int, seed: int, jobs: int) -> Iterator[Chunk]:
     """`chunks` times CHUNK crops, drawn from the pools by share and bent, in an order the seed alone decides."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pools.npz"
@@ -65,8 +74,8 @@ def shown(pools: Sequence[Pool], chunks: int, seed: int, jobs: int) -> Iterator[
         mixing = _Mixing([pool.share for pool in pools], [pool.bending for pool in pools], CHUNK)
         with workers_for(jobs, _open_pools, path, mixing) as workers:
             tasks = [(seed, number) for number in range(chunks)]
-            for images, labels in in_turn(workers, _bend, tasks, ahead=2 * jobs):
-                yield Digits(images, labels)
+            for images, labels, kinds in in_turn(workers, _bend, tasks, ahead=2 * jobs):
+                yield Chunk(Digits(images, labels), kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +144,8 @@ def _open_pools(path: Path, mixing: _Mixing) -> None:
         _pools.extend(Digits(arrays[f"images{n}"], arrays[f"labels{n}"]) for n in range(len(mixing.shares)))
 
 
-def _bend(task: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The crops of one chunk; `task` is the seed and the chunk's number."""
+def _bend(task: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.uint8]]:
+    """The crops of one chunk, their labels and pools; `task` is the seed and the chunk's number."""
     rng = np.random.default_rng(task)
     [mixing] = _mixings
     shares = np.array(mixing.shares)
@@ -147,4 +156,4 @@ def _bend(task: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         places = np.flatnonzero(kinds == number)
         rows = rng.integers(len(pool), size=len(places))
         images[places], labels[places] = augment(pool.images[rows], rng, bending), pool.labels[rows]
-    return images, labels
+    return images, labels, kinds.astype(np.uint8)

@@ -17,23 +17,22 @@ LAST_CHANNELS = 128  # at 4 x 4, averaged
 NORM = "_norm"  # ends the name of the batch normalisation after a convolution
 
 
-def build_network(*, breadth: int = 1, folded: bool = False) -> Any:
+def build_network(*, folded: bool = False) -> Any:
     """An untrained keras.Model named "digits".
 
-    `breadth` times the channels everywhere, for a teacher that need not be quick. `folded` leaves the batch
-    normalisations out: the twin that `fold` fills for export.
+    `folded` leaves the batch normalisations out: the twin that `fold` fills for export.
     """
     import keras
 
     crops = keras.Input((28, 28, 1), name="crops")
-    flow = _convolve(crops, breadth * STEM_CHANNELS, "stem", kernel_px=5, stride=2, folded=folded)
-    for stage, channels in enumerate(breadth * channels for channels in STAGES):
+    flow = _convolve(crops, STEM_CHANNELS, "stem", kernel_px=5, stride=2, folded=folded)
+    for stage, channels in enumerate(STAGES):
         if stage > 0:
             flow = _convolve(flow, channels, f"widen{stage}", stride=2, folded=folded)
         inner = _convolve(flow, channels, f"first{stage}", folded=folded)
         inner = _convolve(inner, channels, f"second{stage}", folded=folded, activate=False)
         flow = keras.layers.ReLU(name=f"relu{stage}")(keras.layers.Add(name=f"add{stage}")([flow, inner]))
-    flow = _convolve(flow, breadth * LAST_CHANNELS, "last", stride=2, folded=folded)
+    flow = _convolve(flow, LAST_CHANNELS, "last", stride=2, folded=folded)
     flow = keras.layers.GlobalAveragePooling2D(name="average")(flow)
     flow = keras.layers.Dropout(0.2, name="drop")(flow)
     return keras.Model(crops, keras.layers.Dense(OUTPUTS, name="logits", dtype="float32")(flow), name="digits")
@@ -53,8 +52,7 @@ def products_of(*, bfloat16: bool) -> Iterator[None]:
 
 def fold(model: Any) -> Any:
     """The same function without batch normalisation."""
-    breadth = model.get_layer("stem").filters // STEM_CHANNELS
-    return folded_into(build_network(breadth=breadth, folded=True), model)
+    return folded_into(build_network(folded=True), model)
 
 
 def folded_into(twin: Any, model: Any) -> Any:

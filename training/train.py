@@ -3,12 +3,18 @@
     python -m training.train --data ../shared/data --out docscan/models
 
 The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by
-share and bent anew every time they are shown (mixture.py). Teachers learn from the labels; the network that is shipped
-learns what the teachers together say of every crop it is shown, as it is bent: Hinton, Vinyals & Dean, Distilling the
-knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge distillation: a good teacher
-is patient and consistent, CVPR 2022, arXiv:2106.05237. Keras 3 on any backend (KERAS_BACKEND=jax or torch); the
-export at the end needs TensorFlow and can be made elsewhere (export.py). Without --data, MNIST is fetched through
-keras.datasets and the other sets are done without; what a model was trained on stands in its metadata.
+share and bent anew every time they are shown (mixture.py). Teachers learn from the labels: some are shown every hand,
+some little but MNIST's, where a 1 may have a flag and a 4 be open. The network that is shipped learns what they say of
+every crop it is shown, as it is bent: of MNIST's half what those at home there say, half what the others say. Hinton,
+Vinyals & Dean, Distilling the knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al.,
+Knowledge distillation: a good teacher is patient and consistent, CVPR 2022, arXiv:2106.05237. With `--elder` it begins
+as a network trained before, which is then the one teacher of every hand: of all but MNIST it is told what it says
+already, and keeps it. Li & Hoiem, Learning without forgetting, ECCV 2016, arXiv:1606.09282.
+
+Keras 3 on any backend
+(KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made elsewhere (export.py). Without
+--data, MNIST is fetched through keras.datasets and the other sets are done without; what a model was trained on stands
+in its metadata.
 """
 
 import argparse
@@ -28,27 +34,43 @@ from training.augment import Augmentation
 from training.calibrate import calibrate
 from training.crops import Stock, cut_to_ink, main_pieces
 from training.data import Digits
-from training.export import Logits, Origin, as_input, logits_of, quick, ship
+from training.export import ORIGIN_FILE, Logits, Origin, as_input, logits_of, quick, ship
 from training.finetune import finetune
 from training.fonts import CACHE
-from training.mixture import CHUNK, Pool, direct, draw_pages, shown
+from training.mixture import CHUNK, Chunk, Pool, direct, draw_pages, shown
 from training.network import OUTPUTS, build_network, products_of
 from training.stocks import Split, load_stocks
 from training.weigh import Course
 
 BATCH = 256
 PEAK_RATE = 3e-3
+GENTLE_RATE = 1e-3  # of a network that was trained before
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.04  # of all steps
 AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
-CHUNKS = 240  # of 32,768 crops: 8 million shown
+CHUNKS = 260  # of 32,768 crops: 8.5 million shown
 PAGES = 2000
 VALIDATION_PAGES = 200
-TEACHERS, BREADTH, LESSONS = 2, 2, 190  # of those chunks for each teacher
+TEACHERS, LESSONS = 3, 120  # of those chunks for each teacher of every hand
+NATIVE_LESSONS = 11 / 12  # as many for each teacher at home in MNIST
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
 SOFTNESS = 2.0  # the temperature at which the network is to say what its teachers say
-SHARES = {"mnist": 0.46, "pages": 0.34, "others": 0.07, "cheques": 0.09, "small sets": 0.04}
+HOME = ("mnist", "mnist bent")
+SHARES = {"mnist": 0.23, "mnist bent": 0.23, "pages": 0.34, "others": 0.07, "cheques": 0.09, "small sets": 0.04}
+NATIVES = ({"mnist": 0.5, "mnist bent": 0.5}, {"mnist": 0.4, "mnist bent": 0.4, "pages": 0.2})
+HARDLY = Augmentation(
+    rotation_deg=8.0,
+    slant=0.2,
+    scale=(0.9, 1.08),
+    aspect=0.1,
+    shift_px=1.2,
+    thickness=0.35,
+    blur=0.25,
+    coarse_share=0.02,
+    page_share=0.12,
+)
+"""So that what tells an American 1 from a 7 of elsewhere is seen as it is written."""
 OTHERS = ("drawn letters", "printed others")  # whole, for a page breaks an i in two
 CHEQUES = ("cheques", "spoiled cheques")
 SMALL = ("semeion", "optdigits", "printed photo")
@@ -64,10 +86,11 @@ class Recipe:
     chunks: int = CHUNKS
     pages: int = PAGES
     teachers: int = TEACHERS
-    breadth: int = BREADTH
-    """Of a teacher, in channels, against the network that is shipped."""
+    """Networks like the one that is shipped; 0: it learns from the labels itself."""
     lessons: int = LESSONS
-    """Chunks that each teacher is shown."""
+    """Chunks that each teacher of every hand is shown."""
+    elder: Path | None = None
+    """A network that was trained before, to begin from and to learn from in place of teachers of every hand."""
     bfloat16: bool = False
     """Products in 16 bits: on processors that have them, twice as fast."""
     seed: int = 1
@@ -76,38 +99,58 @@ class Recipe:
     def command(self) -> str:
         """The command line that trains this again; paths are left to the reader."""
         others = " --bfloat16" * self.bfloat16 + " --no-fonts" * (self.fonts is None)
-        taught = f" --teachers {self.teachers}"
-        if self.teachers:
-            taught += f" --breadth {self.breadth} --lessons {self.lessons}"
+        taught = f" --teachers {self.teachers}" if self.elder is None else f" --elder {self.elder.name}"
+        taught += f" --lessons {self.lessons}" * self.is_taught
         shown = f"--chunks {self.chunks} --pages {self.pages}{taught} --seed {self.seed}{others}"
         return f"python -m training.train {shown}"
 
-    def of_teacher(self, number: int) -> "Recipe":
-        """A teacher's own: as broad as teachers are, from a seed of its own, shown LESSONS."""
-        seed = self.seed + 1000 * (number + 1)
-        return dataclasses.replace(self, chunks=self.lessons, seed=seed)
+    @property
+    def is_taught(self) -> bool:
+        """Whether it learns from other networks, or from the labels."""
+        return self.teachers > 0 or self.elder is not None
 
-    def of_network(self) -> "Recipe":
-        """That of the network that is shipped."""
-        return dataclasses.replace(self, breadth=1)
+    def of_teachers(self) -> "Recipe":
+        """That of the teachers of every hand, from a seed of their own."""
+        return dataclasses.replace(self, chunks=self.lessons, seed=self.seed + 1000, elder=None)
+
+    def of_native(self, number: int) -> "Recipe":
+        """That of a teacher at home in MNIST."""
+        lessons = round(NATIVE_LESSONS * self.lessons)
+        return dataclasses.replace(self, chunks=lessons, seed=self.seed + 2000 + number, elder=None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teachers:
+    """Whom the network that is shipped listens to."""
+
+    of_every_hand: Sequence[Logits]
+    natives: Sequence[Logits]
+    home: NDArray[np.uint8]
+    """The pools where natives are at home."""
+
+    def answers(self, chunk: Chunk) -> NDArray[np.float32]:
+        """What they say of a chunk's crops: (N, 11), rows add up to 1."""
+        crops = chunk.digits.images
+        said = said_by(self.of_every_hand, crops)
+        at_home = np.isin(chunk.pools, self.home)
+        said[at_home] = (said[at_home] + said_by(self.natives, crops[at_home])) / 2
+        return said
 
 
 def train(recipe: Recipe) -> None:
     """Train, save digits.keras, and on TensorFlow prove the export and write digits.onnx with what it measures."""
     import keras
 
-    keras.utils.set_random_seed(recipe.seed)
     split, pools, judged = prepare(recipe)
     held_out = {"held-out writers": split.mnist.validation, "held-out pages": judged}
-    examples = np.concatenate([digits.images[:EXAMPLES] for digits in held_out.values()])
-    teachers = [quick(fit(pools, held_out, recipe.of_teacher(number)), examples) for number in range(recipe.teachers)]
-    model = fit(pools, held_out, recipe.of_network(), teachers)
+    teachers = taught(pools, held_out, recipe) if recipe.is_taught else None
+    [model] = fit(pools, held_out, recipe, teachers=teachers)
     settled = calibrate(logits_of(model, judged.images), judged.labels)
     lean_from_none(model, settled.none_bias)
     print(f"temperature {settled.temperature}, logit of none lowered by {settled.none_bias}")
     recipe.out.mkdir(parents=True, exist_ok=True)
     model.save(recipe.out / "digits.keras")
-    origin = Origin(described(split.train), recipe.command(), settled.temperature)
+    origin = Origin(described(split.train), recipe.command() + after(recipe.elder), settled.temperature)
     origin.write(recipe.out)
     if keras.backend.backend() == "tensorflow":
         pages_a_kind = max(1, PAGES_A_KIND * recipe.pages // PAGES)
@@ -124,7 +167,8 @@ def prepare(recipe: Recipe) -> tuple[Split, list[Pool], Digits]:
     validation_pages = max(2, VALIDATION_PAGES * recipe.pages // PAGES)
     judged = draw_pages(as_written(split.validation), validation_pages, 2, recipe.jobs)
     pools = [
-        Pool("mnist", split.mnist.train, SHARES["mnist"], Augmentation(elastic_px=1.0, page_share=0.25)),
+        Pool("mnist", split.mnist.train, SHARES["mnist"], HARDLY),
+        Pool("mnist bent", split.mnist.train, SHARES["mnist bent"], Augmentation(elastic_px=1.0, page_share=0.25)),
         Pool("pages", pages, SHARES["pages"], Augmentation(page_share=0.3)),
     ]
     for name, members in (("others", OTHERS), ("cheques", CHEQUES), ("small sets", SMALL)):
@@ -145,28 +189,81 @@ def as_written(stocks: Sequence[Stock]) -> list[Stock]:
     ]
 
 
-def fit(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe, teachers: Sequence[Logits] = ()) -> Any:
-    """The network trained on the mixture, on the words of `teachers` if any; weights averaged over the last chunks."""
-    model, averaged = _compiled(recipe, is_taught=len(teachers) > 0), []
-    print(f"{model.count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
+def taught(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe) -> Teachers:
+    """The teachers, each having learnt from the labels of the pools."""
+    examples = np.concatenate([digits.images[:EXAMPLES] for digits in judged.values()])
+    if recipe.elder is None:
+        of_every_hand = fit(pools, judged, recipe.of_teachers(), networks=recipe.teachers)
+    else:
+        of_every_hand = [network_at(recipe.elder)]
+    natives = []
+    for number, shares in enumerate(NATIVES):
+        at_home = [dataclasses.replace(pool, share=shares[pool.name]) for pool in pools if pool.name in shares]
+        natives += fit(at_home, judged, recipe.of_native(number))
+    home = np.array([place for place, pool in enumerate(pools) if pool.name in HOME], np.uint8)
+    return Teachers(
+        [quick(model, examples) for model in of_every_hand], [quick(model, examples) for model in natives], home
+    )
+
+
+def fit(
+    pools: Sequence[Pool],
+    judged: dict[str, Digits],
+    recipe: Recipe,
+    *,
+    networks: int = 1,
+    teachers: Teachers | None = None,
+) -> list[Any]:
+    """Networks trained on one showing of the mixture, each from weights of its own, averaged over the last chunks.
+
+    They learn what the `teachers` say; without any, the labels.
+    """
+    models = [_compiled(recipe, recipe.seed + number, is_taught=teachers is not None) for number in range(networks)]
+    if recipe.elder is not None:
+        models[0].set_weights(network_at(recipe.elder).get_weights())
+    averaged: list[list[Any]] = [[] for _ in models]
+    print(f"{networks} x {models[0].count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
     started = time.perf_counter()
     last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
-    for number, last in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
-        wanted = said_by(teachers, last.images) if teachers else last.labels
-        history = model.fit(as_input(last.images), wanted, batch_size=BATCH, shuffle=False, verbose=0)
+    for number, chunk in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
+        last = chunk.digits
+        crops, wanted = as_input(last.images), last.labels if teachers is None else teachers.answers(chunk)
+        losses = [
+            model.fit(crops, wanted, batch_size=BATCH, shuffle=False, verbose=0).history["loss"][0] for model in models
+        ]
         if number > (1 - AVERAGED_SHARE) * recipe.chunks:
-            averaged.append(model.get_weights())
+            for model, weights in zip(models, averaged, strict=True):
+                weights.append(model.get_weights())
         if number % max(1, recipe.chunks // 20) == 0:
-            loss, seconds = history.history["loss"][0], time.perf_counter() - started
-            print(
-                f"{number}/{recipe.chunks}: loss {loss:.4f}, {accuracies(model, judged)}, {seconds:.0f} s", flush=True
-            )
-    trained = build_network(breadth=recipe.breadth)  # without the optimiser's state, which would treble the file
-    trained.set_weights([np.mean(weights, axis=0) for weights in zip(*averaged, strict=True)])
-    for first in range(0, min(len(last), REFRESH_BATCHES * BATCH), BATCH):
-        trained(as_input(last.images[first : first + BATCH]), training=True)
-    print(f"averaged weights: {accuracies(trained, judged)}", flush=True)
-    return trained
+            found, seconds = accuracies(models[0], judged), time.perf_counter() - started
+            print(f"{number}/{recipe.chunks}: loss {np.mean(losses):.4f}, {found}, {seconds:.0f} s", flush=True)
+    return [_averaged(weights, last, judged) for weights in averaged]
+
+
+def _averaged(weights: Sequence[Any], shown_last: Digits, judged: dict[str, Digits]) -> Any:
+    """The mean of weights, with batch normalisations that know it."""
+    model = build_network()  # without the optimiser's state, which would treble the file
+    model.set_weights([np.mean(of_layer, axis=0) for of_layer in zip(*weights, strict=True)])
+    for first in range(0, min(len(shown_last), REFRESH_BATCHES * BATCH), BATCH):
+        model(as_input(shown_last.images[first : first + BATCH]), training=True)
+    print(f"averaged weights: {accuracies(model, judged)}", flush=True)
+    return model
+
+
+def network_at(path: Path) -> Any:
+    """A network trained before. Raises ValueError where there is none."""
+    import keras
+
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; --elder wants a digits.keras, such as docscan/models/digits.keras")
+    return keras.models.load_model(path, compile=False)
+
+
+def after(elder: Path | None) -> str:
+    """Where a network began, for the metadata: the recipe of the one before it, as far as it is known."""
+    if elder is None:
+        return ""
+    return f"; before that: {Origin.read(elder.parent).recipe if (elder.parent / ORIGIN_FILE).is_file() else elder}"
 
 
 def said_by(teachers: Sequence[Logits], crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -179,18 +276,18 @@ def said_by(teachers: Sequence[Logits], crops: NDArray[np.uint8]) -> NDArray[np.
     return said
 
 
-def _compiled(recipe: Recipe, *, is_taught: bool) -> Any:
+def _compiled(recipe: Recipe, seed: int, *, is_taught: bool) -> Any:
     import keras
 
+    keras.utils.set_random_seed(seed)
     steps = recipe.chunks * (CHUNK // BATCH)
-    rate = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, warmup_target=PEAK_RATE, warmup_steps=round(WARM_UP * steps)
-    )
+    peak = PEAK_RATE if recipe.elder is None else GENTLE_RATE
+    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=peak, warmup_steps=round(WARM_UP * steps))
     # Not use_ema: under JAX, Keras 3.15 gives the optimiser and the model one buffer and XLA refuses it.
     optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     with products_of(bfloat16=recipe.bfloat16):
-        model = build_network(breadth=recipe.breadth)
+        model = build_network()
 
     def of_lesson(said: Any, logits: Any) -> Any:
         # Gradients shrink with the square of the temperature (Hinton et al., section 2).
@@ -235,8 +332,8 @@ def main() -> None:
     parser.add_argument("--no-fonts", action="store_true", help="do without printed digits; needs no network")
     parser.add_argument("--chunks", type=int, default=CHUNKS, help=f"of {CHUNK} crops to show ({CHUNKS})")
     parser.add_argument("--pages", type=int, default=PAGES, help=f"to draw ({PAGES})")
-    parser.add_argument("--teachers", type=int, default=TEACHERS, help=f"networks it learns from ({TEACHERS})")
-    parser.add_argument("--breadth", type=int, default=BREADTH, help=f"of a teacher: times the channels ({BREADTH})")
+    parser.add_argument("--teachers", type=int, default=TEACHERS, help=f"of every hand, to learn from ({TEACHERS})")
+    parser.add_argument("--elder", type=Path, help="a digits.keras to begin from and learn from in their place")
     parser.add_argument("--lessons", type=int, default=LESSONS, help=f"chunks each teacher is shown ({LESSONS})")
     parser.add_argument("--bfloat16", action="store_true", help="multiply in 16 bits, twice as fast on new processors")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and augmentation (1)")
@@ -256,8 +353,8 @@ def main() -> None:
             options.chunks,
             options.pages,
             options.teachers,
-            options.breadth,
             options.lessons,
+            options.elder,
             options.bfloat16,
             options.seed,
             options.jobs,

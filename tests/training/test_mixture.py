@@ -55,11 +55,12 @@ def pool(share, bending, *labels):
 def test_crops_are_shown_by_share_with_their_labels_in_an_order_the_seed_decides(chunk):
     pools = [pool(3, STRAIGHT, 0, 1), pool(1, STRAIGHT, 2)]
     alone, together = (list(shown(pools, 3, 7, jobs)) for jobs in (1, 2))
-    assert [len(chunk) for chunk in alone] == [chunk] * 3
+    assert [len(one.digits) for one in alone] == [chunk] * 3
     for one, other in zip(alone, together, strict=True):
-        assert np.array_equal(one.images, other.images)
-        assert np.array_equal(one.labels, other.labels)
-    first, second, _ = alone
+        assert np.array_equal(one.digits.images, other.digits.images)
+        assert np.array_equal(one.digits.labels, other.digits.labels)
+        assert np.array_equal(one.pools, one.digits.labels == 2)
+    first, second, _ = (one.digits for one in alone)
     assert np.array_equal(first.images[:, 14, 14], 20 * (first.labels + 1))
     assert np.bincount(first.labels) / chunk == pytest.approx([3 / 8, 3 / 8, 1 / 4], abs=0.02)
     assert not np.array_equal(first.labels, second.labels)
@@ -67,8 +68,8 @@ def test_crops_are_shown_by_share_with_their_labels_in_an_order_the_seed_decides
 
 def test_a_crop_is_bent_anew_every_time():
     [bent] = shown([pool(1, Augmentation(), 9)], 1, 0, 1)
-    assert set(bent.labels) == {9}
-    assert len({image.tobytes() for image in bent.images[:500]}) == 500
+    assert set(bent.digits.labels) == {9}
+    assert len({image.tobytes() for image in bent.digits.images[:500]}) == 500
 
 
 def test_nothing_asked_for_is_nothing_shown():

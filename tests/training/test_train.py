@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import re
 import sys
@@ -9,8 +10,9 @@ import pytest
 from docscan.errors import ModelError
 from docscan.stages.classify import SHIPPED, load_model
 from training import mixture, stocks
+from training.augment import Augmentation
 from training.crops import Stock
-from training.data import MNIST_FILES
+from training.data import MNIST_FILES, Digits
 from training.network import build_network, fold
 
 pytest.importorskip("tensorflow")
@@ -38,7 +40,7 @@ def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, m
         (train, "CHUNK", 8192),
     ):
         monkeypatch.setattr(module, name, few)
-    taught = ["--teachers", "1", "--breadth", "2", "--lessons", "1"]
+    taught = ["--teachers", "2", "--lessons", "1"]
     options = ["--chunks", "1", "--pages", "4", *taught, "--bfloat16", "--no-fonts"]
     command = ["train", "--data", str(mnist_folder), "--out", str(tmp_path), *options]
     monkeypatch.setattr(sys, "argv", command)
@@ -50,11 +52,10 @@ def test_one_command_trains_exports_and_proves_a_model(mnist_folder, tmp_path, m
     model = load_model(tmp_path / "digits.onnx")
     assert model.probabilities(np.zeros((3, 28, 28), np.uint8)).shape == (3, 11)
     metadata = model.session.get_modelmeta().custom_metadata_map
-    assert "745,035 parameters" in printed  # the teacher
-    assert "188,203 parameters" in printed
+    for networks, times in ((2, 1), (1, 3)):  # of every hand together, two natives, and what is shipped
+        assert printed.count(f"{networks} x 188,203 parameters") == times
     assert metadata["docscan.recipe"] == (
-        "python -m training.train --chunks 1 --pages 4 --teachers 1 --breadth 2 --lessons 1 "
-        "--seed 1 --bfloat16 --no-fonts"
+        "python -m training.train --chunks 1 --pages 4 --teachers 2 --lessons 1 --seed 1 --bfloat16 --no-fonts"
     )
     assert metadata["docscan.training_data"].startswith("mnist 54908, drawn 1200, drawn letters ")
     assert float(re.search(r"test digits ([\d.]+)%", metadata["docscan.accuracy"])[1]) > 50
@@ -65,8 +66,8 @@ def test_with_mnist_alone_the_other_sets_are_done_without(mnist_folder, tmp_path
     monkeypatch.setattr(stocks, "DRAWN_WRITERS", 12)
     monkeypatch.setattr(stocks, "LETTER_WRITERS", 12)
     split, pools, judged = train.prepare(train.Recipe(mnist_folder / "mnist", tmp_path, fonts=None, pages=2))
-    assert [pool.name for pool in pools] == ["mnist", "pages", "others"]
-    assert len(pools[0].crops) == len(split.mnist.train)
+    assert [pool.name for pool in pools] == ["mnist", "mnist bent", "pages", "others"]
+    assert len(pools[0].crops) == len(pools[1].crops) == len(split.mnist.train)
     assert set(judged.labels) == set(range(11))
 
 
@@ -92,13 +93,44 @@ def test_leaning_from_none_lowers_its_logit_and_no_other():
 def test_the_recipe_is_the_command_without_its_paths(fonts, ending):
     recipe = train.Recipe(Path("data"), Path("out"), fonts, chunks=7, pages=9, teachers=0, seed=3, jobs=2)
     assert recipe.command() == f"python -m training.train --chunks 7 --pages 9 --teachers 0 {ending}"
-    assert recipe.of_network().breadth == 1
-    assert recipe.of_teacher(0).chunks == recipe.lessons
-    assert recipe.of_teacher(0).seed != recipe.of_teacher(1).seed != recipe.seed
+    assert recipe.of_teachers().chunks == recipe.lessons == 120
+    assert recipe.of_native(1).chunks == 110
+    assert len({one.seed for one in (recipe, recipe.of_teachers(), recipe.of_native(0), recipe.of_native(1))}) == 4
+
+
+def test_a_network_that_begins_as_an_elder_says_so(tmp_path):
+    recipe = train.Recipe(None, Path("out"), chunks=7, pages=9, elder=tmp_path / "digits.keras")
+    assert recipe.command() == (
+        "python -m training.train --chunks 7 --pages 9 --elder digits.keras --lessons 120 --seed 1"
+    )
+    assert recipe.of_native(0).elder is recipe.of_teachers().elder is None
+    assert train.after(None) == ""
+    assert train.after(recipe.elder) == f"; before that: {recipe.elder}"
+    export.Origin("ink", "python -m training.train --seed 7", 1.0).write(tmp_path)
+    assert train.after(recipe.elder) == "; before that: python -m training.train --seed 7"
+    with pytest.raises(ValueError, match=r"no such file; --elder wants a digits\.keras"):
+        train.network_at(recipe.elder)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_network_with_an_elder_begins_as_it(tmp_path, monkeypatch):
+    for module in (mixture, train):
+        monkeypatch.setattr(module, "CHUNK", 512)
+    elder = build_network()
+    elder.save(tmp_path / "digits.keras")
+    crops = Digits(np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10)
+    pools = [mixture.Pool("mnist", crops, 1.0, Augmentation())]
+    teachers = train.Teachers([functools.partial(export.logits_of, elder)], [], np.array([], np.uint8))
+    recipe = train.Recipe(None, tmp_path, chunks=1, elder=tmp_path / "digits.keras")
+    [kept] = train.fit(pools, {"crops": crops}, recipe, teachers=teachers)
+    [forgot] = train.fit(pools, {"crops": crops}, dataclasses.replace(recipe, elder=None), teachers=teachers)
+    begun, one, another = (model.get_layer("stem").get_weights()[0] for model in (elder, kept, forgot))
+    assert np.abs(one - begun).max() < 0.01  # two steps on
+    assert np.abs(another - begun).max() > 0.1
 
 
 def test_what_several_teachers_say_is_their_mean_at_the_softness():
-    one, other = build_network(), build_network(breadth=2)
+    one, other = build_network(), build_network()
     crops = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
     logits = [export.logits_of(teacher, crops) for teacher in (one, other)]
     chances = [np.exp(own / train.SOFTNESS) for own in logits]
@@ -107,18 +139,29 @@ def test_what_several_teachers_say_is_their_mean_at_the_softness():
     assert train.said_by(speaking, crops) == pytest.approx(expected, abs=1e-5)
 
 
+def test_of_what_is_written_at_home_natives_say_half():
+    def saying(label):
+        return lambda crops: np.tile(np.where(np.arange(11) == label, 1e3, 0.0), (len(crops), 1)).astype(np.float32)
+
+    digits = Digits(np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.int64))
+    chunk = mixture.Chunk(digits, np.array([0, 2, 1, 3], np.uint8))
+    teachers = train.Teachers([saying(9), saying(9)], [saying(4)], np.array([0, 1], np.uint8))
+    said = teachers.answers(chunk)
+    assert said[:, 9] == pytest.approx([0.5, 1, 0.5, 1])
+    assert said[:, 4] == pytest.approx([0.5, 0, 0.5, 0])
+
+
 def test_a_teacher_says_the_same_in_integers():
-    teacher = build_network(breadth=2)
+    teacher = build_network()
     crops = np.random.default_rng(0).integers(0, 256, (600, 28, 28), dtype=np.uint8)
     said, exact = export.quick(teacher, crops)(crops), export.logits_of(teacher, crops)
     assert said.shape == (600, 11)
     assert 0 < np.abs(said - exact).max() < 0.05 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("breadth", [1, 2])
-def test_the_folded_network_computes_the_same(breadth):
+def test_the_folded_network_computes_the_same():
     rng = np.random.default_rng(0)
-    model = build_network(breadth=breadth)
+    model = build_network()
     for layer in model.layers:
         if layer.name.endswith("_norm"):
             layer.set_weights([rng.uniform(0.5, 1.5, weights.shape) for weights in layer.get_weights()])
