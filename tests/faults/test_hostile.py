@@ -7,6 +7,7 @@ import time
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,8 +185,8 @@ def test_a_file_that_changes_is_a_failure_and_read_by_the_next_run(scans: Path) 
 
 
 def test_a_file_that_changes_while_it_is_decoded_is_a_failure(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def decode_slowly(path: Path, image_format: str, page: int, max_mpixels: float) -> Page:
-        decoded = decode_image(path, image_format, page, max_mpixels)
+    def decode_slowly(path: Path, *how: Any) -> Page:
+        decoded = decode_image(path, *how)
         path.write_bytes(path.read_bytes() + b"more")  # another program, just before the end
         return decoded
 
