@@ -113,7 +113,9 @@ class StraightenSettings:
     quarter_turns: bool = True
     """Whether a page that reads badly is held against itself turned by 90, 180 and 270 degrees."""
     min_glyphs: int = 16
-    """... which takes so many candidate digits to tell, unless their lines run up and down:"""
+    """... which takes so many candidate digits to tell, unless their lines run up and down,"""
+    many_glyphs: int = 64
+    """(which is not asked of a page that reads well and has so many: a few on their side may pass for noughts)"""
     in_line: float = 1.0
     """those in a line are no further apart than this share of the smaller,"""
     alike: float = 1.6

@@ -163,9 +163,12 @@ def find_turns(
     """
     if not settings.quarter_turns or not len(glyphs):
         return ()
+    reads_well = _reads_well(numbers, len(glyphs), settings)
+    if reads_well and len(glyphs) >= settings.many_glyphs:
+        return ()
     beside, below = _neighbours_along(glyphs.boxes, settings)
     on_its_side = below >= max(settings.least_in_line, settings.clear_lines * beside)
-    if not on_its_side and (len(glyphs) < settings.min_glyphs or _reads_well(numbers, len(glyphs), settings)):
+    if not on_its_side and (reads_well or len(glyphs) < settings.min_glyphs):
         return ()
     sample = np.unique(np.linspace(0, len(glyphs) - 1, settings.sample).astype(np.intp))
     doubts = [_doubts(_classify_turned(glyphs, sample, 0, model))]
