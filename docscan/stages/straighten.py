@@ -3,7 +3,8 @@
 Skew is the angle along which the page's ink falls into the sharpest lines: the energy of the projection profile's
 steps (Postl, Detection of linear oblique structures and skew scan in digitized documents, ICPR 1986), taken over
 upright strips of the reduced page, which are sheared instead of turned. Quarter turns show in what is read: among all
-the readings of the page's digits in all four turns, the surest are those of the digits that stand upright.
+the readings of the page's digits in all four turns, the surest are those of the digits that stand upright; and in which
+way what is written stands in line.
 """
 
 import math
@@ -179,13 +180,13 @@ def find_turns(
     votes = np.bincount(surest // len(sample), minlength=_TURNS)
     best = int(np.argmax(votes))
     if on_its_side and best % 2:  # not where a grid of single digits stands upside down
-        as_it_is = max(settings.min_sure_on_side, settings.min_better * share_of_sure(numbers, settings))
+        least_sure = max(settings.min_sure_on_side, settings.min_better * share_of_sure(numbers, settings))
         sides = [turns for turns in np.argsort(-votes, kind="stable").tolist() if turns % 2 and votes[turns] > votes[0]]
-        return tuple(Turn(turns, min(as_it_is, settings.min_upright)) for turns in sides)
+        return tuple(Turn(turns, min(least_sure, settings.min_upright)) for turns in sides)
     # Letters upside down look more like digits than upright: a page of print stays as it is.
     sure = np.mean(doubts[best] < 1 - settings.sure)
     is_turned = best > 0 and votes[best] >= settings.min_lead * votes[0] and sure >= settings.min_sure
-    return (Turn(best, settings.min_upright),) if is_turned else ()
+    return (Turn(best, settings.min_upright),) if is_turned and len(glyphs) >= settings.min_glyphs else ()
 
 
 def share_of_sure(numbers: Sequence[Number], settings: StraightenSettings) -> float:

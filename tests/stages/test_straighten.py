@@ -19,7 +19,7 @@ from docscan.stages.straighten import (
     turned,
     turned_back,
 )
-from training.hand import Writer
+from training.hand import Writer, draw_digit
 from training.layouts import Plan, Sheet
 from training.pages import KINDS, draw_page, hand_source
 
@@ -207,6 +207,21 @@ def test_what_runs_up_and_down_is_known_by_its_neighbours():
     assert _neighbours_along(row, settings) == (12, 0)
     assert _neighbours_along(row[:, [1, 0, 3, 2]], settings) == (0, 12)
     assert _neighbours_along(row[:0], settings) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_column_of_single_digits_is_no_row_on_its_side(seed):
+    rng = np.random.default_rng(seed)
+    writer = Writer.random(rng)
+    gray = np.full((600, 300), 240, np.uint8)
+    digits = "".join(rng.choice(list("01689"), 8))
+    for place, digit in enumerate(digits):
+        ink = draw_digit(int(digit), writer, rng, 30.0)
+        gray[60 + 45 * place :, 120:][: ink.shape[0], : ink.shape[1]] -= (ink * 0.7).astype(np.uint8)
+    as_it_is = Settings().without_turns()
+    assert where(read_page(Page(gray, 150.0), MODEL, Settings())) == where(
+        read_page(Page(gray, 150.0), MODEL, as_it_is)
+    )
 
 
 @pytest.mark.parametrize("turns", [1, 3])
