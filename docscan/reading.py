@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from docscan import pipeline
 from docscan.errors import PageError
-from docscan.files.pixels import Colour
 from docscan.files.scans import ScanOptions, open_page, page_from_array
 from docscan.records import Digit, Glyphs, Page, PageResult, PageSource
-from docscan.settings import Settings
+from docscan.settings import Colour, Settings
 from docscan.stages.classify import DigitModel, load_model
 from docscan.stages.decode import decode_glyphs
 from docscan.stages.normalise import normalise

@@ -13,6 +13,8 @@ from typing import Any, Literal, Self
 from docscan.errors import SettingsError
 
 BinariseMethod = Literal["local", "adaptive", "wolf", "sauvola", "otsu"]
+Colour = Literal["red", "green", "blue"]
+"""Of print to leave out."""
 
 
 @dataclass(frozen=True, slots=True)

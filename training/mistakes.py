@@ -57,6 +57,15 @@ class Case:
     """(h, w): the gray picture of it; (0, 0) where nobody knows the place."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A real page and what stands on it."""
+
+    kind: str
+    page: Page
+    numbers: tuple[str, ...]
+
+
 def judge(wanted: str, read: str) -> str:
     """What kind of mistake makes `read` of `wanted`, both digits alone."""
     if read == wanted:
@@ -140,13 +149,18 @@ def read_strings(strings: Iterable[tuple[NDArray[np.uint8], str]], model: DigitM
 def read_pages(folder: Path, model: DigitModel, settings: Settings) -> dict[str, list[Case]]:
     """The images beside `*.truth.txt` files, by the folder they are in."""
     cases: dict[str, list[Case]] = defaultdict(list)
+    for scan in scans_in(folder):
+        cases[scan.kind] += judge_page(scan.numbers, read_page(scan.page, model, settings).numbers, scan.page.gray)
+    return cases
+
+
+def scans_in(folder: Path) -> Iterator[Scan]:
+    """The pages of a folder whose numbers are known."""
     for true in read_truth(folder):
         if isinstance(true, TrueLines):
             path = folder / true.source
             page = open_page(PageSource(str(path.absolute()), true.source), ScanOptions())
-            wanted = [text for line in true.lines for text in line]
-            cases[true.kind] += judge_page(wanted, read_page(page, model, settings).numbers, page.gray)
-    return cases
+            yield Scan(true.kind, page, tuple(text for line in true.lines for text in line))
 
 
 def held_out_cheques(folder: Path) -> Iterator[tuple[NDArray[np.uint8], str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from docscan.errors import SettingsError
-from docscan.settings import BinariseMethod, Settings
+from docscan.settings import BinariseMethod, Colour, Settings
 
 if TYPE_CHECKING:
     from docscan.batch.engines import Engine
@@ -50,7 +50,7 @@ MaxImageMpixels = Annotated[
     float, typer.Option(envvar="DOCSCAN_MAX_IMAGE_MPIXELS", help="Refuse pages of more million pixels than this.")
 ]
 DropOut = Annotated[
-    Literal["red", "green", "blue"] | None,
+    Colour | None,
     typer.Option(
         envvar="DOCSCAN_DROP_OUT",
         help="Leave out what is printed in this colour: a form's boxes and words, where people write in another.",

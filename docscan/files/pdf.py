@@ -21,7 +21,6 @@ from docscan.errors import PageError
 from docscan.files.pixels import (
     MAX_PAGES,
     TOO_MANY_PAGES,
-    Colour,
     check_size,
     decoder_edge,
     dropped_out,
@@ -29,6 +28,7 @@ from docscan.files.pixels import (
     turned,
 )
 from docscan.records import Page
+from docscan.settings import Colour
 
 _POINTS_PER_INCH = 72
 _EDGE_SHARE = 0.01  # a scan covers the page when each of its edges lies this near (share of the page's longer side)

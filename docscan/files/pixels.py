@@ -4,12 +4,13 @@ import errno
 import os
 import struct
 import threading
+import typing
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import cv2
@@ -26,10 +27,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from docscan.errors import PageError
 from docscan.records import Page
+from docscan.settings import Colour
 
-Colour = Literal["red", "green", "blue"]
-"""Of print to leave out."""
-COLOURS: tuple[Colour, ...] = ("red", "green", "blue")
+COLOURS: tuple[Colour, ...] = typing.get_args(Colour)  # in the order of the channels
 
 HEAD_BYTES = 1024  # a PDF may start anywhere in them; every other format says so in its first twelve
 NO_IMAGE = "not an image docscan can read (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or PDF)"

@@ -20,7 +20,6 @@ from docscan.errors import NothingToReadError, PageError, SettingsError
 from docscan.files.pdf import decode_pdf_page, pdf_pages
 from docscan.files.pixels import (
     COLOURS,
-    Colour,
     check_size,
     decode_image,
     decoder_edge,
@@ -31,6 +30,7 @@ from docscan.files.pixels import (
 )
 from docscan.files.storage import CHANGED, StorageError, StoredFile, find_stored, is_url, local_copy
 from docscan.records import Page, PageFailure, PageSource
+from docscan.settings import Colour
 
 SCAN_SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .jfif .tif .tiff .bmp .webp .jp2 .j2k .jpx .jpf .pdf".split()  # noqa: SIM905

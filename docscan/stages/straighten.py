@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from docscan.records import NOT_A_DIGIT, Box, Glyphs, InkMask, Number, Page, PageResult, Straight
 from docscan.settings import BinariseSettings, StraightenSettings
 from docscan.stages.binarise import dark_ink, is_light_on_dark, light_ink, reduced
+from docscan.stages.chains import shared_rows
 from docscan.stages.classify import DigitModel
 from docscan.stages.components import label
 from docscan.stages.grouping import neighbour_pairs
@@ -203,17 +204,14 @@ def _neighbours_along(boxes: NDArray[np.int32], settings: StraightenSettings) ->
     one, other = neighbour_pairs(boxes, settings.in_line * longest)
     unit = np.minimum(longest[one], longest[other])
     alike = np.maximum(longest[one], longest[other]) <= settings.alike * unit
+    rows, columns = (shared_rows(turned[one], turned[other]) for turned in (boxes, boxes[:, [1, 0, 3, 2]]))
     apart = []
-    for along, across in ((0, 1), (1, 0)):
-        shared, gaps = (
-            np.minimum(boxes[one, side + 2], boxes[other, side + 2]) - np.maximum(boxes[one, side], boxes[other, side])
-            for side in (across, along)
-        )
-        narrower = np.minimum(*((boxes[:, across + 2] - boxes[:, across])[rows] for rows in (one, other)))
-        in_line = alike & (2 * shared > narrower) & (np.abs(gaps) <= settings.in_line * unit)
+    for across, along, sides in ((rows, columns, high), (columns, rows, wide)):
+        in_line = alike & (2 * across > np.minimum(sides[one], sides[other]))
+        in_line &= np.abs(along) <= settings.in_line * unit
         nearest = np.full(len(boxes), np.inf)
-        for rows in (one, other):
-            np.minimum.at(nearest, rows[in_line], (-gaps / unit)[in_line])
+        for members in (one, other):
+            np.minimum.at(nearest, members[in_line], (-along / unit)[in_line])
         apart.append(nearest)
     beside, below = apart
     return int(np.count_nonzero(beside < below)), int(np.count_nonzero(below < beside))

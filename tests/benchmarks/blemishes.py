@@ -18,12 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.files.pixels import Colour
 from docscan.files.scans import page_from_array
 from docscan.pipeline import read_page
 from docscan.records import Box, Number, Page, PageResult
 from docscan.scoring import Score
-from docscan.settings import Settings
+from docscan.settings import Colour, Settings
 from docscan.stages.classify import DigitModel, load_model
 from training.acceptance import gray_of, score_drawn
 from training.pages import DrawnNumber, DrawnPage, draw_page

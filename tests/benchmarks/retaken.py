@@ -1,6 +1,6 @@
 """Real pages as they would have come from another hand, scanner or phone: how many of their numbers are found.
 
-    python -m tests.benchmarks.retaken --pages ../shared/pages [--ways "half as large" "on its left side"]
+    python -m tests.benchmarks.retaken --pages ../shared/pages [--ways "half as large" "on their left side"]
 
 The images beside `*.truth.txt` files, each taken anew in every way. Numbers read where none stands count too, and those
 accepted unseen at `--max-error 0.001` that are not in the truth: on some pages those are printed ones nobody listed.
@@ -10,7 +10,7 @@ The same arguments take the same pictures.
 # ruff: noqa: T201  what is measured is printed
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docscan.files.scans import ScanOptions, open_page
-from docscan.files.truth import TrueLines, read_truth
 from docscan.pipeline import read_page
-from docscan.records import Page, PageSource
+from docscan.records import Page
 from docscan.settings import ReviewSettings, Settings
 from docscan.stages.classify import DigitModel, load_model
-from training.mistakes import EXTRA, RIGHT, Case, judge_page
+from training.mistakes import EXTRA, RIGHT, Case, Scan, judge_page, scans_in
 
 SEED = 1
 
@@ -71,8 +69,8 @@ def _specked(gray: Gray, share: float) -> Gray:
 
 
 def _fax(gray: Gray) -> Gray:
-    mean, inverted = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY
-    return np.asarray(cv2.adaptiveThreshold(_scaled(gray, 0.6), 255, mean, inverted, 31, 12), np.uint8)
+    mean, dark_is_black = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY
+    return np.asarray(cv2.adaptiveThreshold(_scaled(gray, 0.6), 255, mean, dark_is_black, 31, 12), np.uint8)
 
 
 def _on_a_table(gray: Gray) -> Gray:
@@ -108,15 +106,6 @@ WAYS: dict[str, Callable[[Gray], Gray]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """A page and what stands on it."""
-
-    kind: str
-    gray: Gray
-    numbers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """What came of all pages taken in one way."""
 
@@ -133,21 +122,12 @@ class Found:
     """Those accepted that are not in the truth."""
 
 
-def scans_in(folder: Path) -> Iterator[Scan]:
-    """The pages of a folder whose numbers are known."""
-    for true in read_truth(folder):
-        if isinstance(true, TrueLines):
-            path = folder / true.source
-            page = open_page(PageSource(str(path.absolute()), true.source), ScanOptions())
-            yield Scan(true.kind, page.gray, tuple(text for line in true.lines for text in line))
-
-
 def measure(scans: Sequence[Scan], take: Callable[[Gray], Gray], model: DigitModel) -> Found:
     """Read all scans, each taken anew."""
     settings = Settings(review=ReviewSettings(max_error=0.001))
     cases: dict[str, list[Case]] = {scan.kind: [] for scan in scans}
     for scan in scans:
-        gray = np.ascontiguousarray(take(scan.gray))
+        gray = np.ascontiguousarray(take(scan.page.gray))
         cases[scan.kind] += judge_page(scan.numbers, read_page(Page(gray), model, settings).numbers, gray)
     shares = {
         kind: sum(case.kind == RIGHT for case in own) / max(1, sum(case.kind != EXTRA for case in own))

@@ -2,24 +2,26 @@ import cv2
 import numpy as np
 import pytest
 
+from docscan.records import Page
 from docscan.stages.classify import load_model
-from tests.benchmarks.retaken import WAYS, Scan, main, measure, row
+from tests.benchmarks.retaken import WAYS, main, measure, row
 from training.acceptance import gray_of
+from training.mistakes import Scan
 from training.pages import draw_page
 
 
 @pytest.fixture(scope="module")
 def scan():
     page = draw_page("clean", np.random.default_rng(5), dpi=150)
-    return Scan("drawn", gray_of(page), tuple(number.text for number in page.numbers))
+    return Scan("drawn", Page(gray_of(page)), tuple(number.text for number in page.numbers))
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_gives_another_picture_of_the_same_page(way, scan):
-    taken = np.ascontiguousarray(WAYS[way](scan.gray))
+    taken = np.ascontiguousarray(WAYS[way](scan.page.gray))
     assert taken.dtype == np.uint8
     assert taken.ndim == 2
-    assert np.array_equal(taken, scan.gray) == (way == "as they are")
+    assert np.array_equal(taken, scan.page.gray) == (way == "as they are")
 
 
 def test_a_page_on_its_side_is_found_as_it_stands(scan):
@@ -30,7 +32,7 @@ def test_a_page_on_its_side_is_found_as_it_stands(scan):
 
 
 def test_a_way_is_measured_on_all_pages_of_a_folder(scan, tmp_path, capsys):
-    cv2.imencode(".png", scan.gray[:400])[1].tofile(tmp_path / "a.png")
+    cv2.imencode(".png", scan.page.gray[:400])[1].tofile(tmp_path / "a.png")
     (tmp_path / "a.png.truth.txt").write_text("123\n")
     main(["--pages", str(tmp_path), "--ways", "pale"])
     head, _, found = capsys.readouterr().out.splitlines()

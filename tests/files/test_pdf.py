@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from docscan.errors import PageError
 from docscan.files.pdf import decode_pdf_page
-from docscan.files.pixels import Colour
 from docscan.files.scans import ScanOptions, find_pages, open_page
 from docscan.records import Page, PageFailure
+from docscan.settings import Colour
 
 WIDTH, HEIGHT = 400, 600
 
