@@ -491,9 +491,12 @@ class StringSettings:
     reread_below: float = 0.95
     """Digits less sure together than this are read again as a string,"""
     crowded: float = 0.08
-    """and where more than this share of a page's numbers are, for strokes touch there,"""
+    """and where more than this share of a page's numbers hold ink that was not read or lies loose, for strokes touch or
+    break there,"""
+    doubtful: float = 0.2
+    """or more than this are in doubt at all,"""
     least_crowded: int = 5
-    """but no fewer,"""
+    """but no fewer than so many,"""
     confirm_below: float = 0.9995
     """all that are less sure than this;"""
     min_loose: float = 0.25
@@ -550,6 +553,14 @@ class TrustSettings:
     """... and further apart than this, they may be two numbers."""
     unread_reach: float = 0.9
     """Ink that is no digit, this near on its line, may be a part of a number, if only in the next cell of a comb."""
+    min_crumb: float = 0.08
+    """Pieces of low ink at least this long"""
+    crumb_gap: float = 0.25
+    """that lie this near each other fell off one digit,"""
+    whole_height: tuple[float, float] = (0.5, 1.3)
+    """if together they are so high"""
+    whole_width: float = 1.0
+    """and no wider than this."""
     usual_marks: float = 0.3
     """Where this share of a page's numbers have a mark, those without may have lost theirs: half of them, say;"""
     small_octaves: float = 0.2

@@ -27,9 +27,12 @@ def loose_strokes(boxes: NDArray[np.int32], low: LowInk, settings: StringSetting
     own_left, own_top, own_right, own_bottom = low.boxes.T.astype(np.float64)
     height = bottom - top
     apart = np.maximum(own_left - right, left - own_right) / height
-    level = (bottom - (own_top + own_bottom) / 2) / height  # of its middle, above the line
+    middle = (own_top + own_bottom) / 2
+    # Of a 6 that lost its stroke the loop alone is the digit: what lies above is as near as the page's digits are high.
+    above = settings.loose_level * np.maximum(height, np.median(height))
     joined = (own_left >= left - 1) & (own_right <= right + 1) & (own_top >= top - 1) & (own_bottom <= bottom + 1)
-    beside = (apart <= settings.loose_reach) & (level >= settings.loose_level) & (level <= 1 + settings.loose_level)
+    level = (bottom - middle >= settings.loose_level * height) & (top - middle <= above)
+    beside = level & (apart <= settings.loose_reach)
     length = np.maximum(own_right - own_left, own_bottom - own_top) / height
     return np.asarray(np.where(beside & ~joined.any(axis=0), length, 0).max(axis=1))
 

@@ -92,7 +92,9 @@ def find_doubtful(
             dtype=np.bool_,
         )
         again = in_doubt.copy()
-        if _is_crowded(in_doubt, [is_unread[part] for part in parts], settings):
+        is_broken = in_doubt & [bool(is_unread[part].any() or is_loose[part].any()) for part in parts]
+        numbers = sum(not is_unread[part].all() for part in parts)
+        if _is_crowded(in_doubt, is_broken, numbers, settings):
             again |= [not is_unread[part].any() and sure[part].prod() < settings.confirm_below for part in parts]
         chosen = list(itertools.compress(parts, again))
         expected = tuple(
@@ -112,10 +114,13 @@ def find_doubtful(
     )
 
 
-def _is_crowded(in_doubt: NDArray[np.bool_], is_unread: Sequence[NDArray[np.bool_]], settings: StringSettings) -> bool:
-    """Whether many of a page's chains (N,) are in doubt, of those that hold digits."""
-    doubts, numbers = int(np.count_nonzero(in_doubt)), sum(not unread.all() for unread in is_unread)
-    return doubts >= settings.least_crowded and doubts > settings.crowded * numbers
+def _is_crowded(
+    in_doubt: NDArray[np.bool_], is_broken: NDArray[np.bool_], numbers: int, settings: StringSettings
+) -> bool:
+    """Whether many of a page's chains (N,) are in doubt, for their ink or at all, of the `numbers` that hold digits."""
+    doubts, broken = int(np.count_nonzero(in_doubt)), int(np.count_nonzero(is_broken))
+    is_many = broken > settings.crowded * numbers or doubts > settings.doubtful * numbers
+    return doubts >= settings.least_crowded and is_many
 
 
 def _is_word(is_unread: NDArray[np.bool_], is_letter: NDArray[np.bool_], settings: StringSettings) -> bool:

@@ -21,7 +21,7 @@ from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
 from docscan.settings import Settings, StringSettings, TrustSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
-from docscan.stages.grouping import boxes_of, neighbour_pairs
+from docscan.stages.grouping import boxes_of, group, neighbour_pairs
 from docscan.stages.loose import loose_strokes
 from docscan.stages.squares import squared_neighbours
 
@@ -32,6 +32,7 @@ _LEAST_LAYOUT = math.log(0.01)
 _USUAL_GAP = 0.2  # between digits, of their height
 _LEVEL = 0.3  # of the height: what is on one line shares as much
 _MOST_PAIRS = 4_000_000  # of a number and a piece of ink
+_MOST_CRUMBS = 4000  # of low ink; more is grain
 _WHO = ("alone", "confirmed", "both", "string", "against")
 
 Column = NDArray[np.float64]
@@ -91,6 +92,8 @@ class Evidence:
     stray: Column
     """How much nearer than `unread_reach` before or behind it on its line there is a piece too low for a digit, but no
     point: of a digit that broke?"""
+    pieces: Column
+    """The same of pieces that together are as high as a digit: of one that fell apart?"""
     marked: Column
     """1 where it has a mark between its digits as next to no other number of the page has, 0 from `usual_marks` on:
     is it dirt?"""
@@ -229,6 +232,7 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
         beside=np.array([any(digit.beside_unread for digit in number.digits) for number in numbers], np.float64),
         loose=np.minimum(_longest_loose(numbers, about.low, strings), 1),
         stray=_near(numbers, heights, _strokes(about.low, usual, strings), limits.unread_reach, beside=True),
+        pieces=_near(numbers, heights, _fallen_apart(about.low, usual, limits), limits.unread_reach, beside=True),
         marked=np.where(has_mark, max(0.0, 1 - marked_share / limits.usual_marks), 0.0),
         small=np.maximum(np.log2(usual / heights) - limits.small_octaves, 0),
     )
@@ -334,6 +338,24 @@ def _strokes(low: LowInk, usual: float, settings: StringSettings) -> NDArray[np.
     """The boxes (S, 4) of low ink that is as long as a stroke."""
     lengths = (low.boxes[:, 2:] - low.boxes[:, :2]).max(axis=1, initial=0)
     return np.asarray(low.boxes[lengths >= settings.min_loose * usual], dtype=np.int32)
+
+
+def _fallen_apart(low: LowInk, usual: float, settings: TrustSettings) -> NDArray[np.int32]:
+    """The boxes (S, 4) about pieces of low ink that lie as near each other as those of one broken digit."""
+    boxes = low.boxes[(low.boxes[:, 2:] - low.boxes[:, :2]).max(axis=1, initial=0) >= settings.min_crumb * usual]
+    if not 0 < len(boxes) <= _MOST_CRUMBS:
+        return np.zeros((0, 4), np.int32)
+    reach = settings.crumb_gap * usual
+    one, other = neighbour_pairs(boxes, np.full(len(boxes), reach))
+    is_near = shared_rows(boxes[one], boxes[other]) >= -reach
+    members = group(len(boxes), list(zip(one[is_near].tolist(), other[is_near].tolist(), strict=True)))
+    boxes, pieces = boxes[np.argsort(members, kind="stable")], np.bincount(members)
+    starts = np.cumsum(pieces) - pieces
+    ends = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
+    widths, heights = ((ends[1] - ends[0]) / usual).T
+    least, most = settings.whole_height
+    is_whole = (pieces > 1) & (heights >= least) & (heights <= most) & (widths <= settings.whole_width)
+    return np.asarray(np.concatenate(ends, axis=1)[is_whole], dtype=np.int32)
 
 
 def _near(

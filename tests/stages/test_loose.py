@@ -38,6 +38,12 @@ def test_the_longest_piece_counts():
     assert lengths((-10, 10, -6, 14), (-10, 20, -6, 32)) == [0.3, 0]
 
 
+def test_what_lies_above_the_loop_of_a_6_is_as_near_as_whole_digits_are_high():
+    loop, whole, stroke = (0, 16, 20, 40), (60, 0, 80, 40), (12, 0, 22, 10)
+    assert lengths(stroke, digits=[loop, whole, whole]) == pytest.approx([10 / 24, 0, 0])
+    assert lengths(stroke, digits=[loop, loop, whole]) == [0, 0, 0]  # it is no lower than others
+
+
 @pytest.mark.parametrize(
     ("text", "top", "lost"),
     [("1", 100, True), ("1", 112, False), ("7", 60, True), ("7", 50, False), ("1", 60, False), ("4", 60, False)],

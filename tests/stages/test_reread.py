@@ -61,11 +61,18 @@ def lines_of(confidences):
     )
 
 
-@pytest.mark.parametrize(("doubts", "sure", "again"), [(4, 4, 4), (5, 5, 10), (5, 80, 5)])
+@pytest.mark.parametrize(("doubts", "sure", "again"), [(4, 4, 4), (5, 5, 10), (5, 30, 5), (5, 80, 5)])
 def test_where_many_numbers_are_in_doubt_all_are_read_again(doubts, sure, again):
     found = doubtful(lines_of([0.9] * doubts + [0.999] * sure))
     assert len(found.boxes) == again
     assert sorted(found.expected) == [""] * doubts + ["21"] * (again - doubts)
+
+
+def test_where_fewer_hold_ink_not_read_all_are_read_again():
+    unread = tuple(Digit("", 0.0, Box(24, 100 * line, 44, 100 * line + 30)) for line in range(4))
+    readings = lines_of([0.9] * 5 + [0.999] * 30)
+    broken = tuple(one for one in readings if one.box.left == 0 or one.box.top >= 400) + unread
+    assert [len(doubtful(each).boxes) for each in (readings, broken)] == [5, 35]
 
 
 def test_what_is_sure_beyond_doubt_needs_no_second_look_among_many_in_doubt():

@@ -61,6 +61,13 @@ def test_a_stroke_before_or_behind_a_number_is_a_stray():
     assert found.stray.tolist() == pytest.approx([0.9 - 15 / 40, 0])
 
 
+def test_pieces_that_together_are_as_high_as_a_digit_count_beside_a_number():
+    broken = [(-30, 2, -24, 10), (-28, 16, -22, 24), (-32, 30, -26, 38)]  # 24 px high at least, 6 px from each other
+    for low, expected in ((broken, 0.9 - 22 / 40), (broken[:1], 0), ([*broken[:1], (-200, 16, -190, 38)], 0)):
+        about = replace(BARE, low=LowInk(np.array(low, np.int32), 4.0))
+        assert evidence(a_number("12"), about=about).pieces.tolist() == pytest.approx([expected])
+
+
 def test_what_speaks_against_a_number_makes_it_less_sure():
     found = evidence(a_number("7"), a_number("7", 300, looks=Looks("string", 0.2, 0.9)))
     sure, doubted = trust(found, {CONSTANT: 3.0, "string": -2.0})
