@@ -5,6 +5,7 @@ arithmetic that still reads more than 10,000 digits a second on one core.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,25 +15,29 @@ OUTPUTS = 11
 STEM_CHANNELS = 32
 STAGES = (32, 64)  # channels at 14 x 14 and at 7 x 7
 LAST_CHANNELS = 128  # at 4 x 4, averaged
+WEIGHT_LEVELS = 64  # either side of nought, in the seven bits of quantise.py
 NORM = "_norm"  # ends the name of the batch normalisation after a convolution
 
 
-def build_network(*, folded: bool = False) -> Any:
+def build_network(*, folded: bool = False, rounded: bool = False) -> Any:
     """An untrained keras.Model named "digits".
 
-    `folded` leaves the batch normalisations out: the twin that `fold` fills for export.
+    `folded` leaves the batch normalisations out: the twin that `fold` fills for export. `rounded` multiplies by weights
+    as coarse as `quantise` will make them: the twin that is trained, and learns to do with those (Jacob et al.,
+    section 3). All three have the same weights but for the normalisations.
     """
     import keras
 
+    convolve = functools.partial(_convolve, folded=folded, rounded=rounded)
     crops = keras.Input((28, 28, 1), name="crops")
-    flow = _convolve(crops, STEM_CHANNELS, "stem", kernel_px=5, stride=2, folded=folded)
+    flow = _convolve(crops, STEM_CHANNELS, "stem", kernel_px=5, stride=2, folded=folded)  # stays in floats
     for stage, channels in enumerate(STAGES):
         if stage > 0:
-            flow = _convolve(flow, channels, f"widen{stage}", stride=2, folded=folded)
-        inner = _convolve(flow, channels, f"first{stage}", folded=folded)
-        inner = _convolve(inner, channels, f"second{stage}", folded=folded, activate=False)
+            flow = convolve(flow, channels, f"widen{stage}", stride=2)
+        inner = convolve(flow, channels, f"first{stage}")
+        inner = convolve(inner, channels, f"second{stage}", activate=False)
         flow = keras.layers.ReLU(name=f"relu{stage}")(keras.layers.Add(name=f"add{stage}")([flow, inner]))
-    flow = _convolve(flow, LAST_CHANNELS, "last", stride=2, folded=folded)
+    flow = convolve(flow, LAST_CHANNELS, "last", stride=2)
     flow = keras.layers.GlobalAveragePooling2D(name="average")(flow)
     flow = keras.layers.Dropout(0.2, name="drop")(flow)
     return keras.Model(crops, keras.layers.Dense(OUTPUTS, name="logits", dtype="float32")(flow), name="digits")
@@ -72,13 +77,41 @@ def folded_into(twin: Any, model: Any) -> Any:
 
 
 def _convolve(
-    flow: Any, channels: int, name: str, *, folded: bool, kernel_px: int = 3, stride: int = 1, activate: bool = True
+    flow: Any,
+    channels: int,
+    name: str,
+    *,
+    folded: bool,
+    rounded: bool = False,
+    kernel_px: int = 3,
+    stride: int = 1,
+    activate: bool = True,
 ) -> Any:
     import keras
 
-    flow = keras.layers.Conv2D(
+    layer = _rounded_convolution() if rounded else keras.layers.Conv2D
+    flow = layer(
         channels, kernel_px, strides=stride, padding="same", use_bias=folded, kernel_initializer="he_normal", name=name
     )(flow)
     if not folded:
         flow = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}{NORM}")(flow)
     return keras.layers.ReLU(name=f"{name}_relu")(flow) if activate else flow
+
+
+@functools.cache
+def _rounded_convolution() -> Any:
+    import keras
+
+    class RoundedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+        """Multiplies by its weights as integers times a scale for each channel; it is their gradient that they get.
+
+        A batch normalisation after it multiplies whole channels, so the same integers stand in the folded twin.
+        """
+
+        def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+            ops = keras.ops
+            scale = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True) / WEIGHT_LEVELS
+            coarse = ops.round(kernel / scale) * scale
+            return super().convolution_op(inputs, kernel + ops.stop_gradient(coarse - kernel))
+
+    return RoundedConv2D

@@ -242,10 +242,12 @@ def fit(
 
 def _averaged(weights: Sequence[Any], shown_last: Digits, judged: dict[str, Digits]) -> Any:
     """The mean of weights, with batch normalisations that know it."""
-    model = build_network()  # without the optimiser's state, which would treble the file
-    model.set_weights([np.mean(of_layer, axis=0) for of_layer in zip(*weights, strict=True)])
+    trained = build_network(rounded=True)
+    trained.set_weights([np.mean(of_layer, axis=0) for of_layer in zip(*weights, strict=True)])
     for first in range(0, min(len(shown_last), REFRESH_BATCHES * BATCH), BATCH):
-        model(as_input(shown_last.images[first : first + BATCH]), training=True)
+        trained(as_input(shown_last.images[first : first + BATCH]), training=True)
+    model = build_network()
+    model.set_weights(trained.get_weights())
     print(f"averaged weights: {accuracies(model, judged)}", flush=True)
     return model
 
@@ -287,7 +289,7 @@ def _compiled(recipe: Recipe, seed: int, *, is_taught: bool) -> Any:
     optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     with products_of(bfloat16=recipe.bfloat16):
-        model = build_network()
+        model = build_network(rounded=True)
 
     def of_lesson(said: Any, logits: Any) -> Any:
         # Gradients shrink with the square of the temperature (Hinton et al., section 2).
