@@ -44,7 +44,7 @@ from training.weigh import Course
 
 BATCH = 256
 PEAK_RATE = 3e-3
-GENTLE_RATE = 1e-3  # of a network that was trained before
+GENTLE_RATE = 3e-4  # of a network that was trained before
 WEIGHT_DECAY = 0.03
 WARM_UP = 0.04  # of all steps
 AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
