@@ -424,9 +424,9 @@ class LayoutSettings:
     max_dash: float = 0.34
     """and no higher than this share of a digit's height."""
     min_dash: float = 0.2
-    """Between two digits, as in a date, it is no shorter than this,"""
+    """Before a number, and between two digits as in a date, it is no shorter than this: a speck is,"""
     beside_dash: float = 0.15
-    """and so much further apart are they than it is long."""
+    """and so much further apart are the two than it is long."""
     max_low_digit: float = 0.55
     """What was read as a digit, but is thin, no higher than this share of its neighbour, and below the line or at
     the top, is a comma or an apostrophe."""

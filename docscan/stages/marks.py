@@ -85,8 +85,9 @@ def find_marks(digits: Sequence[Digit], about: Surroundings, settings: LayoutSet
     pieces, apart = _beside(boxes, is_shared, LowInk(low, about.low.pen_px), on_line, settings)
     flat = (pieces.width >= settings.min_flatness * pieces.height) & (pieces.height <= settings.max_dash)
     flat &= np.abs(pieces.level - _MIDDLE) <= settings.mark_level
-    dash_before = frozenset(pieces.after[flat & (pieces.before < 0)].tolist())
-    dash_after = frozenset(pieces.before[flat & (pieces.after < 0)].tolist())
+    outer = flat & (pieces.width >= settings.min_dash)
+    dash_before = frozenset(pieces.after[outer & (pieces.before < 0)].tolist())
+    dash_after = frozenset(pieces.before[outer & (pieces.after < 0)].tolist())
     held = (pieces.before >= 0) & (pieces.after >= 0)
     least_point = _least_point(low[apart], about.low.pen_px, settings)
     # A dash between two digits as near as a number's is the bar of a 5.

@@ -52,6 +52,7 @@ MINUS, SPECK = (-24, 18, -6, 24), (30, 37, 32, 39)
         ((POINT, UPPER_DOT), "1:25"),
         ((MINUS,), "-125"),
         ((MINUS, COMMA), "-1,25"),
+        (((-12, 20, -6, 23),), "125"),  # a speck, if flat
         ((SPECK,), "125"),
         ((UPPER_DOT,), "125"),  # half-way up it is no mark we know
         ((), "125"),
