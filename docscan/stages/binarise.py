@@ -142,13 +142,20 @@ def _thresholds(
     step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
     noise = _noise(gray.reshape(-1)[::step])
     sheet = _is_sheet(paper, window // 4, settings)
-    brightness, contrast = paper.astype(np.float32), contrast.astype(np.float32)
-    floor = np.maximum(brightness * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
-    np.copyto(floor, brightness, where=~sheet)  # nothing is darker than black
+    # What is asked of a pixel depends on one gray level or on another: 256 answers each, and no arithmetic on floats.
+    levels = np.arange(256, dtype=np.float32)
+    of_paper = np.maximum(levels * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
+    floor = cv2.LUT(paper, _up(of_paper))
     for share, least in ((settings.ink_share, 1.0), (settings.pale_share, settings.min_pale_darkness)):
-        least_dark = np.maximum(floor, np.float32(least * settings.min_darkness))
-        darker = np.maximum(contrast * np.float32(share), least_dark, out=least_dark)
-        yield np.maximum(np.subtract(brightness, darker, out=darker), 0, out=darker).astype(np.uint8)
+        of_contrast = np.maximum(levels * np.float32(share), np.float32(least * settings.min_darkness))
+        threshold = cv2.subtract(paper, cv2.max(floor, cv2.LUT(contrast, _up(of_contrast))))
+        yield np.asarray(threshold * sheet, dtype=np.uint8)  # nothing is darker than black
+
+
+def _up(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Gray levels rounded up to whole ones: (256,). What is a hair above one, for rounding, counts as it."""
+    white = np.float32(_WHITE)
+    return np.asarray(np.clip(white - np.floor(white - levels), 0, white), dtype=np.uint8)
 
 
 def _is_sheet(paper: NDArray[np.uint8], edge_px: int, settings: BinariseSettings) -> NDArray[np.bool_]:
