@@ -70,20 +70,20 @@ def truth_of(page: DrawnPage) -> tuple[TrueNumber, ...]:
 
 
 def thresholds(
-    judged: Sequence[Judged], errors: Sequence[float] = ERRORS, *, certainty: float | None = None
+    judged: Sequence[Judged], errors: Sequence[float] = ERRORS, *, certainty: float | None = None, margin: float = 1.0
 ) -> dict[str, float]:
     """Share of wrong numbers allowed -> the least confidence to accept a number with.
 
-    An error that no confidence keeps within, with that certainty, or that too few numbers were measured for, is left
-    out.
+    Of those that are judged, `margin` times fewer may be wrong. An error that no confidence keeps within, with that
+    certainty, or that too few numbers were measured for, is left out.
     """
     confidences = np.array([one.confidence for one in judged], dtype=np.float64)
     right = np.array([one.right for one in judged], dtype=np.bool_)
     found = {}
     for error in errors:
-        least = threshold_for(confidences, right, error, certainty=certainty)
+        least = threshold_for(confidences, right, error / margin, certainty=certainty)
         # Fewer than 1 / error numbers say nothing of one in 1 / error.
-        if np.count_nonzero(confidences >= least) >= 1 / error:
+        if np.count_nonzero(confidences >= least) >= margin / error:
             found[f"{error:g}"] = least
     return found
 

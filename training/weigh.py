@@ -40,7 +40,8 @@ UNWEIGHED = {"register"}  # marks are lost there without a trace, for which all 
 RIDGE = 3.0  # on standardised columns: what is rarely seen counts little
 FOLDS = 8
 STEPS = 50  # of Newton's; ten are enough
-CERTAINTY = 0.95  # that the share of wrong numbers is within what is allowed
+CERTAINTY = 0.95  # that the share of wrong numbers is within what is allowed,
+MARGIN = 2.0  # and within half of it: what others write is harder (README.md, "How far a number can be trusted")
 DECIMALS = 4
 
 
@@ -152,7 +153,7 @@ def settle_trust(path: Path, lessons: list[Lesson]) -> None:
         Judged(chance, review=False, right=is_right)
         for chance, is_right in zip(chances[written].tolist(), right[written].tolist(), strict=True)
     ]
-    weights, enough = weights_of(lessons), thresholds(judged, certainty=CERTAINTY)
+    weights, enough = weights_of(lessons), thresholds(judged, certainty=CERTAINTY, margin=MARGIN)
     add_metadata(path, {"docscan.trust": json.dumps(weights), "docscan.thresholds": json.dumps(enough)})
     score = sum((lesson.score for lesson in lessons), Score())
     print(f"{len(lessons)} pages, {len(right)} numbers, digit accuracy {score.digit_accuracy:.2%}")

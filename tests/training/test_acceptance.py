@@ -46,6 +46,14 @@ def test_a_certainty_asks_for_more_than_what_was_seen():
     assert thresholds(judged[4000:], (0.001,), certainty=0.95) == {"0.001": 0.999}
 
 
+def test_a_margin_allows_so_many_times_fewer_wrong_ones():
+    judged = numbers(4000, 0.99, wrong=6) + numbers(4000, 0.999)
+    assert thresholds(judged, (0.001,)) == {"0.001": 0.99}
+    assert thresholds(judged, (0.001,), margin=2) == {"0.001": 0.999}
+    assert thresholds(judged[4000:5999], (0.001,)) == {"0.001": 0.999}
+    assert thresholds(judged[4000:5999], (0.001,), margin=2) == {}  # too few for half of it
+
+
 def test_an_error_that_is_out_of_reach_is_left_out():
     assert thresholds(numbers(1000, 0.9, wrong=30), (0.05, 0.02)) == {"0.05": 0.9}
     assert thresholds([]) == {}
