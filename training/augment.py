@@ -12,6 +12,9 @@ from docscan.stages.normalise import FIELD_PX, normalise
 
 FINE = 2  # crops that go through docscan's normalise are drawn this much finer, as ink on a page is
 GRID = 5  # control points a side of the elastic field
+INK = 128  # gray level of a stroke's own pixels
+MOST_GAPS = 4  # in a broken crop
+GAP_PX = (0.6, 1.9)  # half as wide as one is; strokes are two to four pixels wide
 COARSE_PX = (14, 22)  # a side of the field of a crop that has lost detail: a digit is then 10 to 16 px high
 
 
@@ -51,6 +54,26 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator, how: Augmentati
     for index in np.flatnonzero(rng.random(len(images)) < how.coarse_share):
         bent[index] = _coarse(bent[index], int(rng.integers(*COARSE_PX)))
     return _restroke(bent, rng, how)
+
+
+def broken(
+    images: NDArray[np.uint8], rng: np.random.Generator, share: float | NDArray[np.float64]
+) -> NDArray[np.uint8]:
+    """Crops (N, 28, 28) some of which lost pieces of their strokes, as where a pen ran dry or a scan was too pale.
+
+    `share` is how many do; one for all, or (N,), one for each.
+
+    Zhong, Zheng, Kang et al., Random erasing data augmentation, AAAI 2020, arXiv:1708.04896; here along the strokes.
+    """
+    torn = images.copy()
+    for index in np.flatnonzero(rng.random(len(images)) < share):
+        down, along = np.nonzero(torn[index] >= INK)
+        if not len(down):
+            continue
+        for place in rng.integers(len(down), size=int(rng.integers(1, MOST_GAPS + 1))):
+            centre, radius = (int(along[place]) * 8, int(down[place]) * 8), round(8 * float(rng.uniform(*GAP_PX)))
+            cv2.circle(torn[index], centre, radius, 0, cv2.FILLED, cv2.LINE_AA, shift=3)
+    return torn
 
 
 def _coarse(image: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:

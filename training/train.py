@@ -5,11 +5,12 @@
 The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by
 share and bent anew every time they are shown (mixture.py). Teachers learn from the labels: some are shown every hand,
 some little but MNIST's, where a 1 may have a flag and a 4 be open. The network that is shipped learns what they say of
-every crop it is shown, as it is bent: of MNIST's half what those at home there say, half what the others say. Hinton,
-Vinyals & Dean, Distilling the knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al.,
-Knowledge distillation: a good teacher is patient and consistent, CVPR 2022, arXiv:2106.05237. With `--elder` it begins
-as a network trained before, which is then the one teacher of every hand: of all but MNIST it is told what it says
-already, and keeps it. Li & Hoiem, Learning without forgetting, ECCV 2016, arXiv:1606.09282.
+every crop it is shown, as it is bent: of MNIST's half what those at home there say, half what the others say. What they
+saw whole it may see broken, as a dry pen leaves it. Hinton, Vinyals & Dean, Distilling the knowledge in a
+neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge distillation: a good teacher is patient and
+consistent, CVPR 2022, arXiv:2106.05237. With `--elder` it begins as a network trained before, which is then the one
+teacher of every hand: of all but MNIST it is told what it says already, and keeps it. Li & Hoiem, Learning without
+forgetting, ECCV 2016, arXiv:1606.09282.
 
 Keras 3 on any backend
 (KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made elsewhere (export.py). Without
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.acceptance import PAGES_A_KIND
-from training.augment import Augmentation
+from training.augment import Augmentation, broken
 from training.calibrate import calibrate
 from training.crops import Stock, cut_to_ink, main_pieces
 from training.data import Digits
@@ -56,6 +57,7 @@ TEACHERS, LESSONS = 3, 120  # of those chunks for each teacher of every hand
 NATIVE_LESSONS = 11 / 12  # as many for each teacher at home in MNIST
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
 SOFTNESS = 2.0  # the temperature at which the network is to say what its teachers say
+BROKEN_SHARE = 0.08  # of the crops that are shown, but for cheques': their print breaks them
 HOME = ("mnist", "mnist bent")
 SHARES = {"mnist": 0.23, "mnist bent": 0.23, "pages": 0.34, "others": 0.07, "cheques": 0.09, "small sets": 0.04}
 NATIVES = ({"mnist": 0.5, "mnist bent": 0.5}, {"mnist": 0.4, "mnist bent": 0.4, "pages": 0.2})
@@ -128,12 +130,22 @@ class Teachers:
     home: NDArray[np.uint8]
     """The pools where natives are at home."""
 
-    def answers(self, chunk: Chunk) -> NDArray[np.float32]:
-        """What they say of a chunk's crops: (N, 11), rows add up to 1."""
-        crops = chunk.digits.images
+    def answers(self, chunk: Chunk, torn: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What they say of a chunk's crops: (N, 11), rows add up to 1.
+
+        Where the network is shown another, broken one, `torn` (N, 28, 28), half of it is what they say of that: enough
+        may be gone for it to be another digit.
+        """
+        said = self._say(chunk.digits.images, chunk.pools)
+        is_torn = (torn != chunk.digits.images).any(axis=(1, 2))
+        said[is_torn] = (said[is_torn] + self._say(torn[is_torn], chunk.pools[is_torn])) / 2
+        return said
+
+    def _say(self, crops: NDArray[np.uint8], pools: NDArray[np.uint8]) -> NDArray[np.float32]:
         said = said_by(self.of_every_hand, crops)
-        at_home = np.isin(chunk.pools, self.home)
-        said[at_home] = (said[at_home] + said_by(self.natives, crops[at_home])) / 2
+        at_home = np.isin(pools, self.home)
+        if at_home.any():
+            said[at_home] = (said[at_home] + said_by(self.natives, crops[at_home])) / 2
         return said
 
 
@@ -224,10 +236,13 @@ def fit(
     averaged: list[list[Any]] = [[] for _ in models]
     print(f"{networks} x {models[0].count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
     started = time.perf_counter()
+    whole = [place for place, pool in enumerate(pools) if pool.name == "cheques"]
     last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
     for number, chunk in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
         last = chunk.digits
-        crops, wanted = as_input(last.images), last.labels if teachers is None else teachers.answers(chunk)
+        share = np.where(np.isin(chunk.pools, whole), 0.0, BROKEN_SHARE)
+        torn = broken(last.images, np.random.default_rng((recipe.seed, number)), share)
+        crops, wanted = as_input(torn), last.labels if teachers is None else teachers.answers(chunk, torn)
         losses = [
             model.fit(crops, wanted, batch_size=BATCH, shuffle=False, verbose=0).history["loss"][0] for model in models
         ]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from docscan.stages.normalise import normalise
-from training.augment import Augmentation, augment, through_normalise
+from training.augment import Augmentation, augment, broken, through_normalise
 
 STILL = Augmentation(
     rotation_deg=0,
@@ -80,3 +80,14 @@ def test_strokes_grow_and_shrink(thickness, grows):
     how = Augmentation(**{**{name: getattr(STILL, name) for name in STILL.__slots__}, "thickness": 1.0})
     bent = augment(bar()[np.newaxis], Always(np.random.PCG64(0)), how)
     assert (bent.sum(dtype=int) > bar().sum(dtype=int)) == grows
+
+
+def test_a_broken_crop_has_lost_ink_of_its_strokes_and_others_none():
+    images = np.stack([bar()] * 200 + [np.zeros((28, 28), np.uint8)] * 10)
+    torn = broken(images, np.random.default_rng(0), 0.3)
+    is_torn = (torn != images).any(axis=(1, 2))
+    assert 0.2 < is_torn[:200].mean() < 0.4
+    assert not is_torn[200:].any()  # nothing to break
+    assert (torn <= images).all()
+    assert (torn[is_torn] > 0).any(axis=(1, 2)).all()  # not all of it
+    assert np.array_equal(images[0], bar())

@@ -146,9 +146,23 @@ def test_of_what_is_written_at_home_natives_say_half():
     digits = Digits(np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.int64))
     chunk = mixture.Chunk(digits, np.array([0, 2, 1, 3], np.uint8))
     teachers = train.Teachers([saying(9), saying(9)], [saying(4)], np.array([0, 1], np.uint8))
-    said = teachers.answers(chunk)
+    said = teachers.answers(chunk, digits.images)
     assert said[:, 9] == pytest.approx([0.5, 1, 0.5, 1])
     assert said[:, 4] == pytest.approx([0.5, 0, 0.5, 0])
+
+
+def test_of_a_broken_crop_half_is_what_teachers_say_of_it_whole():
+    def saying_how_many_are_dark(crops):
+        return 1e3 * np.eye(11, dtype=np.float32)[np.count_nonzero(crops, axis=(1, 2))]
+
+    whole = np.zeros((2, 28, 28), np.uint8)
+    whole[:, 0, :5] = 255
+    torn = whole.copy()
+    torn[1, 0, 0] = 0
+    chunk = mixture.Chunk(Digits(whole, np.zeros(2, np.int64)), np.zeros(2, np.uint8))
+    said = train.Teachers([saying_how_many_are_dark], [], np.array([], np.uint8)).answers(chunk, torn)
+    assert said[:, 5] == pytest.approx([1, 0.5])
+    assert said[:, 4] == pytest.approx([0, 0.5])
 
 
 def test_a_teacher_says_the_same_in_integers():
