@@ -110,7 +110,8 @@ def _rounded_convolution() -> Any:
 
         def convolution_op(self, inputs: Any, kernel: Any) -> Any:
             ops = keras.ops
-            scale = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True) / WEIGHT_LEVELS
+            largest = ops.max(ops.abs(kernel), axis=(0, 1, 2), keepdims=True)
+            scale = ops.maximum(largest, 1e-6) / WEIGHT_LEVELS  # a channel may have died
             coarse = ops.round(kernel / scale) * scale
             return super().convolution_op(inputs, kernel + ops.stop_gradient(coarse - kernel))
 
