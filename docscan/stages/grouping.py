@@ -60,6 +60,14 @@ def group(count: int, links: list[tuple[int, int]]) -> NDArray[np.intp]:
     return np.asarray(np.unique(roots, return_inverse=True)[1], dtype=np.intp)
 
 
+def boxes_around(boxes: NDArray[np.int32], groups: NDArray[np.intp]) -> NDArray[np.int32]:
+    """The boxes (G, 4) around those of each group; boxes (N, 4), and the group (N,) of each."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    ends = np.minimum.reduceat(boxes[order, :2], starts), np.maximum.reduceat(boxes[order, 2:], starts)
+    return np.concatenate(ends, axis=1)
+
+
 def _root(parents: list[int], member: int) -> int:
     while parents[member] != member:
         parents[member] = parents[parents[member]]

@@ -82,20 +82,23 @@ def find_doubtful(
         chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
         order = order[np.argsort(chains[order], kind="stable")]
         parts = np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
+        has_unread, has_loose = (
+            np.array([has[part].any() for part in parts], dtype=np.bool_) for has in (is_unread, is_loose)
+        )
+        together = np.array([sure[part].prod() for part in parts])
         in_doubt = np.array(
             [
-                (is_unread[part].any() or is_loose[part].any() or sure[part].prod() < settings.reread_below)
+                (unread or loose or chance < settings.reread_below)
                 and (of_numbers or not _is_word(is_unread[part], is_letter[part], settings))
-                and not (is_unread[part].any() and is_small[part].all())
-                for part in parts
+                and not (unread and is_small[part].all())
+                for part, unread, loose, chance in zip(parts, has_unread, has_loose, together, strict=True)
             ],
             dtype=np.bool_,
         )
         again = in_doubt.copy()
-        is_broken = in_doubt & [bool(is_unread[part].any() or is_loose[part].any()) for part in parts]
         numbers = sum(not is_unread[part].all() for part in parts)
-        if _is_crowded(in_doubt, is_broken, numbers, settings):
-            again |= [not is_unread[part].any() and sure[part].prod() < settings.confirm_below for part in parts]
+        if _is_crowded(in_doubt, in_doubt & (has_unread | has_loose), numbers, settings):
+            again |= ~has_unread & (together < settings.confirm_below)
         chosen = list(itertools.compress(parts, again))
         expected = tuple(
             "" if is_doubted else "".join(readings[member].text for member in part)

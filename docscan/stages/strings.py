@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from docscan.records import Alternative, Box, InkMask, Pieces
 from docscan.settings import StringSettings
 from docscan.stages.components import label
-from docscan.stages.grouping import group, neighbours
+from docscan.stages.grouping import boxes_around, group, neighbours
 
 STRIP_CONTRACT = "strip: 32 px high, darkness against local paper and unruled ink, digits 22 px, 8 px beside"
 STRIP_PX = 32
@@ -88,13 +88,7 @@ def find_strings(pieces: Pieces, digit_height_px: float, settings: StringSetting
     written = _could_be_written(boxes, unit, settings)
     boxes = boxes[written]
     members = group(len(boxes), _links(boxes, unit, settings))
-    strings = np.array(
-        [
-            [*boxes[members == string, :2].min(axis=0), *boxes[members == string, 2:].max(axis=0)]
-            for string in range(int(members.max(initial=-1)) + 1)
-        ],
-        dtype=np.int32,
-    ).reshape(-1, 4)
+    strings = boxes_around(boxes, members)
     strings = strings[strings[:, 3] - strings[:, 1] >= settings.min_height * unit]
     return strings[np.argsort(strings[:, 0], kind="stable")]
 

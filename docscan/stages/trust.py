@@ -21,7 +21,7 @@ from docscan.records import Looks, LowInk, Number, Rulings, Surroundings
 from docscan.settings import Settings, StringSettings, TrustSettings
 from docscan.stages.chains import ruled_between, shared_rows
 from docscan.stages.combs import span_one_row
-from docscan.stages.grouping import boxes_of, group, neighbour_pairs
+from docscan.stages.grouping import boxes_around, boxes_of, group, neighbour_pairs
 from docscan.stages.loose import loose_strokes
 from docscan.stages.squares import squared_neighbours
 
@@ -349,13 +349,11 @@ def _fallen_apart(low: LowInk, usual: float, settings: TrustSettings) -> NDArray
     one, other = neighbour_pairs(boxes, np.full(len(boxes), reach))
     is_near = shared_rows(boxes[one], boxes[other]) >= -reach
     members = group(len(boxes), list(zip(one[is_near].tolist(), other[is_near].tolist(), strict=True)))
-    boxes, pieces = boxes[np.argsort(members, kind="stable")], np.bincount(members)
-    starts = np.cumsum(pieces) - pieces
-    ends = np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)
-    widths, heights = ((ends[1] - ends[0]) / usual).T
+    wholes = boxes_around(boxes, members)
+    widths, heights = ((wholes[:, 2:] - wholes[:, :2]) / usual).T
     least, most = settings.whole_height
-    is_whole = (pieces > 1) & (heights >= least) & (heights <= most) & (widths <= settings.whole_width)
-    return np.asarray(np.concatenate(ends, axis=1)[is_whole], dtype=np.int32)
+    is_whole = (np.bincount(members) > 1) & (heights >= least) & (heights <= most) & (widths <= settings.whole_width)
+    return np.asarray(wholes[is_whole], dtype=np.int32)
 
 
 def _near(

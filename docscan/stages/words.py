@@ -11,7 +11,7 @@ from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
-from docscan.stages.grouping import boxes_of, group, neighbour_pairs
+from docscan.stages.grouping import boxes_around, boxes_of, group, neighbour_pairs
 from docscan.stages.squares import squared_neighbours
 
 _PLAIN = {"2", "3", "4", "7", "8"}  # 0 and o, 1 and l, 5 and s, 6 and b, 9 and g are drawn alike
@@ -197,7 +197,7 @@ def _goes_on(
     goes_on = np.zeros(len(may_be), dtype=np.bool_)
     if not may_be.any() or not is_text.any():
         return goes_on
-    spans, heights = _outer_boxes(boxes, texts), boxes[:, 3] - boxes[:, 1]
+    spans, heights = boxes_around(boxes, texts), boxes[:, 3] - boxes[:, 1]
     usual = np.zeros(len(may_be))
     for row in np.flatnonzero(is_text | may_be):
         usual[row] = np.median(heights[texts == row])
@@ -235,7 +235,7 @@ def _set_off(
     words = group(len(boxes), next_boxes(boxes, rulings, letters) + links)
     digits, members = np.bincount(words, weights=is_digit), np.bincount(words)
     is_number = members - digits <= settings.max_unread_number * members
-    spans = _outer_boxes(boxes, words)
+    spans = boxes_around(boxes, words)
     of_text = texts[np.unique(words, return_index=True)[1]]
     order = np.lexsort((spans[:, 0], of_text))
     left, top, right, bottom = spans[order].T
@@ -253,14 +253,6 @@ def _set_off(
     is_far_off = may_be & (nearest >= settings.min_far_off * usual)
     is_certain = (sure == members) & (members >= settings.min_certain) & (plain > 0)
     return np.asarray((((may_be | is_plain) & is_written) | is_far_off | is_certain)[words])
-
-
-def _outer_boxes(boxes: NDArray[np.int32], words: NDArray[np.intp]) -> NDArray[np.int32]:
-    """The boxes (W, 4) around those of each word."""
-    order = np.argsort(words, kind="stable")
-    starts = np.flatnonzero(np.diff(words[order], prepend=-1))
-    ends = np.minimum.reduceat(boxes[order, :2], starts), np.maximum.reduceat(boxes[order, 2:], starts)
-    return np.concatenate(ends, axis=1)
 
 
 def _is_printed(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from docscan.errors import PageError
-from docscan.stages.grouping import group, neighbour_pairs, neighbours
+from docscan.stages.grouping import boxes_around, group, neighbour_pairs, neighbours
 
 BOXES = np.array([[20, 0, 30, 10], [0, 0, 10, 10], [12, 40, 18, 50], [80, 0, 90, 10]], np.int32)
 
@@ -18,6 +18,12 @@ def test_no_boxes_have_no_neighbours():
     none = np.zeros((0, 4), np.int32)
     assert list(neighbours(none, np.zeros(0))) == []
     assert [len(rows) for rows in neighbour_pairs(none, np.zeros(0))] == [0, 0]
+
+
+def test_a_box_goes_around_all_of_its_group():
+    groups = np.array([1, 0, 1, 2])
+    assert boxes_around(BOXES, groups).tolist() == [[0, 0, 10, 10], [12, 0, 30, 50], [80, 0, 90, 10]]
+    assert boxes_around(BOXES[:0], groups[:0]).shape == (0, 4)
 
 
 def test_a_page_nobody_has_written_is_refused_before_it_takes_the_memory():
