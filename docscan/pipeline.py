@@ -83,7 +83,7 @@ def find_in(straight: Straight, model: DigitModel, settings: Settings, squares: 
     doubtful = find_doubtful(readings, about, lone, settings.layout, settings.strings)
     gray = leave_out_squares(straight.page.gray, straight.ink, unruled)
     strips = cut_strips(gray, unruled.ink, doubtful.boxes)
-    strings = model.strings.read(strips, doubtful.expected)
+    strings = model.read_strings(strips, doubtful.expected, settings.strings)
     readings, about = settle(readings, doubtful, strings, about, settings.strings)
     digits = leave_out_grain(leave_out_words(readings, about, settings.layout), settings.layout)
     digits, about = restore_dividers(digits, about, settings.layout)

@@ -287,6 +287,8 @@ class Looks(NamedTuple):
     """0..1: how sure the digits were together, each read by itself; 0 where nobody looked twice."""
     string: float = 0.0
     """0..1: how sure the reader of strings was of what it says."""
+    seen: float = 0.0
+    """0..1: how sure the digits are together if each is looked at alone where that reader has it."""
 
 
 _ALONE = Looks()

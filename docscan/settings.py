@@ -510,6 +510,10 @@ class StringSettings:
     of a 7."""
     beside_loose: float = 0.5
     """The chance that such digits are right, where the reader of strings has others."""
+    hesitant: float = 0.9
+    """Where the reader of strings is less sure of a text than this, its rivals' digits are looked at one by one too,"""
+    worth_alone: float = 0.5
+    """and what is seen in them counts this much of what that reader says."""
     max_letters: float = 0.25
     """Where more than this share of a chain, and more than one, are unread pieces higher than wide, it is a word,"""
     max_unread: float = 0.5

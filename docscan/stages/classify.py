@@ -1,8 +1,9 @@
 """Crops -> probabilities, strips -> posteriors. The only importer of onnxruntime."""
 
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from docscan.errors import ModelError
-from docscan.settings import ReviewSettings
+from docscan.settings import ReviewSettings, StringSettings
 from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
+from docscan.stages.rescore import rescored
 from docscan.stages.strings import (
     BLANK,
     LONGEST_PX,
@@ -20,10 +22,12 @@ from docscan.stages.strings import (
     STEP_PX,
     STRIP_CONTRACT,
     STRIP_PX,
+    Rivals,
     StringReading,
     Strip,
+    chosen,
     confirmed,
-    read_strips,
+    find_rivals,
     views_of,
 )
 
@@ -35,6 +39,9 @@ _NEVER = 1.01  # no confidence reaches it
 _BATCH = 16  # one fixed shape: ONNX Runtime's memory grows with every new shape it meets; larger is no quicker
 _WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
 _STRIPS = 8  # ... so many at once where there are as many, else one: that is nearly as quick, and no paper is read
+
+Rescore = Callable[[Sequence[Rivals]], Sequence[Rivals]]
+"""What strips may say -> the same, in the same order, weighed anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +76,14 @@ class DigitModel:
             logits[start : start + _BATCH] = self.session.run(None, {"crops": batch})[0][: len(taken)]
         return _softmax(logits / np.float32(self.temperature))
 
+    def read_strings(
+        self, strips: Sequence[Strip], expected: Sequence[str], settings: StringSettings
+    ) -> tuple[StringReading, ...]:
+        """What each strip says: as StringModel.read, its digits being looked at one by one as well."""
+        return self.strings.read(
+            strips, expected, functools.partial(rescored, classify=self.probabilities, settings=settings)
+        )
+
     def least_confidence(self, review: ReviewSettings) -> float:
         """The confidence below which a number goes to review; above 1, so everything does, where none was measured."""
         if not review.max_error:
@@ -87,10 +102,13 @@ class StringModel:
     temperature: float
     """What read_strips needs so that probabilities mean what they say: fitted on held-out strings."""
 
-    def read(self, strips: Sequence[Strip], expected: Sequence[str] = ()) -> tuple[StringReading, ...]:
+    def read(
+        self, strips: Sequence[Strip], expected: Sequence[str] = (), rescore: Rescore = tuple
+    ) -> tuple[StringReading, ...]:
         """What each strip says, how sure that is, and what else it may be; no strips give none.
 
-        Of a strip that clearly says the digits `expected` of it, "" for none, one view is enough.
+        Of a strip that clearly says the digits `expected` of it, "" for none, one view is enough. For all others
+        `rescore` may think otherwise of what they may say.
         """
         readings: dict[int, StringReading] = {}
         known = [row for row, text in enumerate(expected) if text]
@@ -99,7 +117,8 @@ class StringModel:
                 readings[row] = reading
         rest = [row for row in range(len(strips)) if row not in readings]
         others = [strips[row] for row in rest]
-        readings |= zip(rest, read_strips(others, self.views(others), self.temperature), strict=True)
+        rivals = [find_rivals(strip, views) for strip, views in zip(others, self.views(others), strict=True)]
+        readings |= zip(rest, (chosen(own, self.temperature) for own in rescore(rivals)), strict=True)
         return tuple(readings[row] for row in range(len(strips)))
 
     def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:

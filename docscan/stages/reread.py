@@ -189,7 +189,8 @@ def settle(
         elif string.probability > alone:
             sure = _against(string.probability, alone)
             rows = (int(box[1]), int(box[3])) if doubtful.is_lone else _rows(box, boxes[members], settings)
-            believed.append(_Believed(string, box, rows, members, sure, Looks("string", alone, string.probability)))
+            looks = Looks("string", alone, string.probability, string.seen)
+            believed.append(_Believed(string, box, rows, members, sure, looks))
         else:
             # A rival makes nobody surer than they were.
             sure = min(1.0, _against(alone, string.probability) / max(alone, 1e-9))

@@ -61,6 +61,32 @@ class Strip:
     """Strip pixels to a pixel of the page."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rivals:
+    """A strip and what may be written on it."""
+
+    strip: Strip
+    steps: NDArray[np.float64]
+    """(T, 11): the posteriors of its first view."""
+    texts: tuple[str, ...]
+    """Likeliest first, at least one."""
+    chances: NDArray[np.float64]
+    """(K,): of each text that it is all there is; together at most 1."""
+    seen: NDArray[np.float64]
+    """(K,): 0..1, how likely the digits of each text are together, looked at one by one; 1 where nobody did."""
+
+    def middles(self, text: str) -> list[float]:
+        """The column of the strip where each digit of one of the texts stands, by the likeliest way to place it."""
+        if not text:
+            return []
+        path = _alignment(self.steps, text)
+        shown = [np.flatnonzero(path == digit) for digit in range(len(text))]
+        middles = [(float(own.mean()) + 0.5) * STEP_PX for own in shown if len(own)]
+        if len(middles) < len(text):  # only a wider view has room for it
+            middles = [(digit + 0.5) * len(self.steps) * STEP_PX / len(text) for digit in range(len(text))]
+        return middles
+
+
 @dataclass(frozen=True, slots=True)
 class StringReading:
     """What a strip says."""
@@ -73,6 +99,8 @@ class StringReading:
     """Other texts for the whole strip, likeliest first."""
     columns: tuple[tuple[float, float], ...]
     """Left and right of each digit on the page: halfway to its neighbours, or as far as a digit or the ink goes."""
+    seen: float = 1.0
+    """0..1: how likely its digits are together, looked at one by one; 1 where nobody did."""
 
 
 def find_strings(pieces: Pieces, digit_height_px: float, settings: StringSettings) -> NDArray[np.int32]:
@@ -372,22 +400,35 @@ def views_of(strip: Strip) -> tuple[NDArray[np.uint8], ...]:
 def read_strips(
     strips: Sequence[Strip], posteriors: Sequence[Sequence[NDArray[np.float32]]], temperature: float
 ) -> tuple[StringReading, ...]:
-    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1.
+    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1."""
+    return tuple(
+        chosen(find_rivals(strip, views), temperature) for strip, views in zip(strips, posteriors, strict=True)
+    )
 
-    A text's chance is the sum over every way to place its digits, the mean of all views. To the power of
-    1 / `temperature`, against its rivals' chances, it is how often the text is right: the model knows the temperature.
+
+def find_rivals(strip: Strip, posteriors: Sequence[NDArray[np.float32]]) -> Rivals:
+    """What may be written on a strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1.
+
+    A text's chance is the sum over every way to place its digits, the mean of all views.
     """
-    return tuple(_read(strip, views, temperature) for strip, views in zip(strips, posteriors, strict=True))
-
-
-def _read(strip: Strip, posteriors: Sequence[NDArray[np.float32]], temperature: float) -> StringReading:
     views = [steps.astype(np.float64) for steps in posteriors]
     texts = list(dict.fromkeys(text for steps in views for text in likely_texts(steps)))
     chances = text_chances(_as_long(views), texts).mean(axis=0)
-    weights = np.append(chances, max(0.0, 1 - chances.sum())) ** (1 / temperature)
     order = np.argsort(-chances, kind="stable")
-    best, *rest = [Alternative(texts[rank], float(weights[rank] / weights.sum())) for rank in order]
-    return StringReading(best.text, best.probability, tuple(rest[: _RIVALS - 1]), _columns(strip, views[0], best.text))
+    return Rivals(strip, views[0], tuple(texts[rank] for rank in order), chances[order], np.ones(len(order)))
+
+
+def chosen(rivals: Rivals, temperature: float) -> StringReading:
+    """The likeliest of the texts.
+
+    Its chance to the power of 1 / `temperature`, against the others', is how often it is right: the model knows the
+    temperature.
+    """
+    weights = np.append(rivals.chances, max(0.0, 1 - rivals.chances.sum())) ** (1 / temperature)
+    shares = weights / weights.sum()
+    best, *rest = [Alternative(text, float(share)) for text, share in zip(rivals.texts, shares[:-1], strict=True)]
+    columns, seen = _columns(rivals, best.text), float(rivals.seen[0])
+    return StringReading(best.text, best.probability, tuple(rest[: _RIVALS - 1]), columns, seen)
 
 
 def confirmed(steps: NDArray[np.float32], text: str, temperature: float) -> StringReading | None:
@@ -478,15 +519,11 @@ def _may_skip(states: NDArray[np.intp]) -> NDArray[np.bool_]:
     return np.asarray((states[..., 2:] != BLANK) & (states[..., 2:] != states[..., :-2]))
 
 
-def _columns(strip: Strip, steps: NDArray[np.float64], text: str) -> tuple[tuple[float, float], ...]:
-    """Where each digit stands on the page, from the likeliest way to place the text."""
+def _columns(rivals: Rivals, text: str) -> tuple[tuple[float, float], ...]:
+    """Where each digit of one of the texts stands on the page."""
     if not text:
         return ()
-    path = _alignment(steps, text)
-    shown = [np.flatnonzero(path == digit) for digit in range(len(text))]
-    middles = [(float(own.mean()) + 0.5) * STEP_PX for own in shown if len(own)]
-    if len(middles) < len(text):  # only a wider view has room for it
-        middles = [(digit + 0.5) * len(steps) * STEP_PX / len(text) for digit in range(len(text))]
+    strip, middles = rivals.strip, rivals.middles(text)
     darkness, ink = strip.pixels[:, :, 0], strip.pixels[:, :, 1]  # paper is a little dark as well
     inked = np.flatnonzero(((ink > 0) | (darkness >= 255 * _STRONG)).any(axis=0))
     if not len(inked):  # read on bare paper: a model may

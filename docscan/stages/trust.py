@@ -67,6 +67,8 @@ class Evidence:
     """1 where the reader of strings was believed ..."""
     string_alone: Column
     string_string: Column
+    string_seen: Column
+    """and how sure its digits are, each looked at alone where that reader has it."""
     against: Column
     """1 where it was not ..."""
     against_alone: Column
@@ -191,9 +193,9 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     strings, limits = settings.strings, settings.trust
     looks = [_looks(number) for number in numbers]
     is_by = {who: np.array([look.believed == who for look in looks], dtype=np.float64) for who in _WHO}
-    alone, string = (
+    alone, string, seen = (
         np.clip(_sure(chances), -_SUREST_TWICE, _SUREST_TWICE)
-        for chances in ([look.alone for look in looks], [look.string for look in looks])
+        for chances in ([look.alone for look in looks], [look.string for look in looks], [look.seen for look in looks])
     )
     sole = is_by["alone"] + is_by["confirmed"]
     digits = [digit.confidence for number in numbers for digit in number.digits]
@@ -220,6 +222,7 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
         string=is_by["string"],
         string_alone=is_by["string"] * alone,
         string_string=is_by["string"] * string,
+        string_seen=is_by["string"] * seen,
         against=is_by["against"],
         against_alone=is_by["against"] * alone,
         digits=np.array([len(number.digits) for number in numbers], dtype=np.float64),

@@ -100,6 +100,7 @@ def tricks() -> Iterator[Trick]:
     yield Trick("... and 1s and 7s at a ruling", settings=_set("strings", at_ruling=-np.inf))
     yield Trick("... and loose strokes", settings=_set("strings", min_loose=np.inf))
     yield Trick("... and all where many are in doubt", settings=_set("strings", crowded=np.inf, doubtful=np.inf))
+    yield Trick("... whose digits are looked at one by one", settings=_set("strings", worth_alone=0.0))
     yield Trick("combs", settings=_set("layout", max_comb_cell=0.0))
     yield Trick("... whose dividers have faded", {"restore_dividers": lambda digits, about, _: (digits, about)})
     yield Trick("frames left out", {"leave_out_frame": lambda readings, *_: readings})

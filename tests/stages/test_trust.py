@@ -92,7 +92,7 @@ def test_who_is_not_sure_enough_goes_to_review_and_says_why():
 
 
 def test_who_looked_twice_is_told_from_who_looked_once():
-    looks = [Looks(), Looks("both", 0.9, 0.8), Looks("string", 0.3, 0.8), Looks("against", 0.9, 0.5)]
+    looks = [Looks(), Looks("both", 0.9, 0.8), Looks("string", 0.3, 0.8, 0.9), Looks("against", 0.9, 0.5)]
     found = evidence(*(a_number("5", 300 * place, looks=one) for place, one in enumerate(looks)))
     assert [found.both.tolist(), found.string.tolist(), found.against.tolist()] == [
         [0, 1, 0, 0],
@@ -101,6 +101,7 @@ def test_who_looked_twice_is_told_from_who_looked_once():
     ]
     assert found.both_alone[1] == pytest.approx(np.log(9))
     assert found.string_string[2] == pytest.approx(np.log(4))
+    assert found.string_seen.tolist() == pytest.approx([0, 0, np.log(9), 0])
     assert found.alone.tolist() == pytest.approx([np.log(99), 0, 0, 0])
     assert found.crowd.tolist() == [0.75, 0, 0, 0]
     assert np.flatnonzero(found.least).tolist() == [0]

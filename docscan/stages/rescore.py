@@ -1,0 +1,92 @@
+"""The texts a strip may hold -> the same, as its digits speak for them when they are looked at one by one.
+
+The reader of strings sees a digit amid its neighbours; the classifier sees it alone, and learnt from other pictures.
+Where the first hesitates between texts, the strip is cut as each of them would have it, and what the second sees in the
+pieces counts as well. Ostendorf, Kannan, Austin et al., Integration of diverse recognition methodologies through
+reevaluation of N-best sentence hypotheses, Speech and Natural Language Workshop, 1991.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from docscan.settings import StringSettings
+from docscan.stages.components import label
+from docscan.stages.normalise import normalise_all
+from docscan.stages.strings import Rivals, Strip
+
+Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Crops (N, 28, 28) uint8, 255 = ink -> (N, 11): 0..9, then "not a digit"; rows sum to 1."""
+_LEAST = 1e-3  # no piece speaks more strongly against a text: it may have been cut badly
+_UNLIKELY = 1e-4  # a text less likely is not looked at ...
+_MOST_TEXTS = 5  # ... nor are more of them
+_STROKE = 0.4  # of the string's darkness: fainter ink is paper or print, where docscan saw none
+_OWN = 0.8  # of its ink: a piece that has so much of it between two cuts is not cut
+
+
+def rescored(strings: Sequence[Rivals], classify: Classify, settings: StringSettings) -> tuple[Rivals, ...]:
+    """The strings with what `classify` sees in the digits of the likeliest text, and of its rivals if that is in doubt.
+
+    Those are weighed by it; how likely all of a string's texts are together stays as it was.
+    """
+    counts = [_looked_at(own, settings) for own in strings]
+    looked_at = [(own, text) for own, count in zip(strings, counts, strict=True) for text in own.texts[:count]]
+    pieces = [ink for own, text in looked_at for ink in cut_digits(own.strip, own.middles(text))]
+    written = [int(digit) for _, text in looked_at for digit in text]
+    seen = classify(normalise_all(pieces))[np.arange(len(written)), written]
+    logs = np.log(np.maximum(seen, _LEAST, dtype=np.float64))
+    of_digits = np.split(logs, np.cumsum([len(text) for _, text in looked_at], dtype=np.intp)[:-1])
+    of_texts = np.array([float(own.sum()) for own in of_digits])
+    of_strings = np.split(of_texts, np.cumsum(counts, dtype=np.intp)[:-1])
+    return tuple(_weighed(own, votes, settings) for own, votes in zip(strings, of_strings, strict=False))
+
+
+def _looked_at(string: Rivals, settings: StringSettings) -> int:
+    """How many of its texts are looked at: the likeliest, and where that is in doubt those that may be."""
+    if string.chances[0] >= settings.hesitant:
+        return 1
+    return max(1, int(np.count_nonzero(string.chances[:_MOST_TEXTS] >= _UNLIKELY)))
+
+
+def _weighed(string: Rivals, votes: NDArray[np.float64], settings: StringSettings) -> Rivals:
+    """A string whose first texts are weighed by the logarithms (V,) of the chances that their digits have together."""
+    chances, seen = string.chances.copy(), string.seen.copy()
+    seen[: len(votes)] = np.exp(votes)
+    if len(votes) > 1:
+        weighed = chances[: len(votes)] * np.exp(settings.worth_alone * (votes - votes.max()))
+        chances[: len(votes)] = weighed * (chances[: len(votes)].sum() / max(weighed.sum(), 1e-300))
+    order = np.argsort(-chances, kind="stable")
+    return replace(string, texts=tuple(string.texts[rank] for rank in order), chances=chances[order], seen=seen[order])
+
+
+def cut_digits(strip: Strip, middles: Sequence[float]) -> list[NDArray[np.uint8]]:
+    """The gray ink, each (h, w), of the digits of a strip whose middles are at these columns, left to right.
+
+    It is cut halfway between two of them, but for pieces of ink that nearly all belong to one.
+    """
+    if not middles:
+        return []
+    darkness, mask = strip.pixels[:, :, 0], strip.pixels[:, :, 1]
+    ink = np.where((mask > 0) | (darkness >= 255 * _STROKE), darkness, np.uint8(0))
+    labels, stats = label(np.where(ink > 0, np.uint8(255), np.uint8(0)))
+    halfway = [(one + other) / 2 for one, other in pairwise(middles)]
+    of_column = np.searchsorted(halfway, np.arange(ink.shape[1]) + 0.5)
+    down, along = np.nonzero(ink)
+    of_pixel, piece = of_column[along], labels[down, along]
+    shares = np.zeros((len(stats), len(middles)))
+    np.add.at(shares, (piece, of_pixel), 1)
+    is_whole = shares.max(axis=1) >= _OWN * shares.sum(axis=1)
+    owner = np.where(is_whole[piece], shares.argmax(axis=1)[piece], of_pixel)
+    return [_gathered(ink, down[owner == digit], along[owner == digit]) for digit in range(len(middles))]
+
+
+def _gathered(ink: NDArray[np.uint8], down: NDArray[np.intp], along: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """The ink at these rows and columns, cut out: (h, w); (0, 0) where there is none."""
+    if not len(down):
+        return np.zeros((0, 0), np.uint8)
+    cut = np.zeros((int(down.max() - down.min()) + 1, int(along.max() - along.min()) + 1), np.uint8)
+    cut[down - down.min(), along - along.min()] = ink[down, along]
+    return cut
