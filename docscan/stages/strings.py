@@ -42,9 +42,8 @@ _BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the c
 _REACH_PX = 0.7 * DIGIT_PX  # from a digit's middle to either side
 _CONTEXT = 0.3  # of the box's height, looked at above and below it
 _BEYOND = 0.9  # ... and beside it
-_HANGS_FROM, _HANGS_TO = 0.0, 0.1  # a comma begins so far under the digits' middle and ends so far under their foot
-_COMMA_WIDTH = 0.5  # ... is no wider
-_COVERED = 0.5  # ... and of its columns no more have ink above them
+_COMMA_WIDTH = 0.5  # of the digits' height: a comma is no wider ...
+_COVERED = 0.5  # and of its columns no more have ink above them
 _TALL = (0.6, 1.35)  # of the digits' height: a 1
 _STROKE = 0.65  # of the string's darkness: its own strokes are no fainter, the lines of a form are
 
@@ -271,7 +270,7 @@ def _hanging(strong: _Strokes, level: tuple[float, float]) -> NDArray[np.bool_] 
     middle, height = level
     lefts, tops, widths, heights = strong.stats[:, : cv2.CC_STAT_HEIGHT + 1].T
     baseline = middle + height / 2
-    low = (tops >= middle + _HANGS_FROM * height) & (tops + heights >= baseline + _HANGS_TO * height)
+    low = (tops >= middle) & (tops + heights >= baseline)
     low &= (widths <= _COMMA_WIDTH * height) & (heights >= widths) & strong.keep
     if not low.any():
         return None

@@ -157,6 +157,7 @@ def test_a_1_that_was_taken_for_a_ruling_is_in_the_strip_and_the_side_of_a_cell_
     ("comma", "is_left"),
     [
         ((110, 49, 114, 67), False),  # more than half as long as a digit, between two
+        ((110, 47, 114, 61), False),  # as low as they and no lower, but it begins under their middle
         ((110, 40, 114, 60), True),  # no deeper than the digits: the stem of one that is broken
         ((128, 46, 132, 66), True),  # after the last: the tail of a 9, or a comma that misleads nobody
         ((82, 48, 88, 66), True),  # under a digit: its tail
