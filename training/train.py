@@ -228,7 +228,7 @@ def fit(
 ) -> list[Any]:
     """Networks trained on one showing of the mixture, each from weights of its own, averaged over the last chunks.
 
-    They learn what the `teachers` say; without any, the labels.
+    They learn what the `teachers` say; without any, the labels, and then nothing is broken: no label says what is left.
     """
     models = [_compiled(recipe, recipe.seed + number, is_taught=teachers is not None) for number in range(networks)]
     if recipe.elder is not None:
@@ -236,7 +236,7 @@ def fit(
     averaged: list[list[Any]] = [[] for _ in models]
     print(f"{networks} x {models[0].count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
     started = time.perf_counter()
-    whole = [place for place, pool in enumerate(pools) if pool.name == "cheques"]
+    whole = [place for place, pool in enumerate(pools) if teachers is None or pool.name == "cheques"]
     last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
     for number, chunk in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
         last = chunk.digits

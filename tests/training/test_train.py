@@ -129,6 +129,26 @@ def test_a_network_with_an_elder_begins_as_it(tmp_path, monkeypatch):
     assert np.abs(another - begun).max() > 0.1
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize(("is_taught", "expected"), [(False, [0.0]), (True, [train.BROKEN_SHARE])])
+def test_who_learns_from_labels_sees_nothing_broken(is_taught, expected, tmp_path, monkeypatch):
+    for module in (mixture, train):
+        monkeypatch.setattr(module, "CHUNK", 512)
+    shares = []
+
+    def unbroken(crops, rng, share):
+        shares.append(np.max(share))
+        return crops.copy()
+
+    monkeypatch.setattr(train, "broken", unbroken)
+    crops = Digits(np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10)
+    pools = [mixture.Pool("mnist", crops, 1.0, Augmentation())]
+    silent = train.Teachers([lambda crops: np.zeros((len(crops), 11), np.float32)], [], np.array([], np.uint8))
+    teachers = silent if is_taught else None
+    train.fit(pools, {"crops": crops}, train.Recipe(None, tmp_path, chunks=1), teachers=teachers)
+    assert shares == expected
+
+
 def test_what_several_teachers_say_is_their_mean_at_the_softness():
     one, other = build_network(), build_network()
     crops = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
