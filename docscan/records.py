@@ -286,7 +286,7 @@ class Looks(NamedTuple):
     alone: float = 0.0
     """0..1: how sure the digits were together, each read by itself; 0 where nobody looked twice."""
     string: float = 0.0
-    """0..1: how sure the reader of strings was of what it says."""
+    """0..1: how sure the reader of strings was of what is read, before its digits were looked at one by one."""
     seen: float = 0.0
     """0..1: how sure the digits are together if each is looked at alone where that reader has it."""
 

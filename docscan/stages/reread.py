@@ -180,21 +180,21 @@ def settle(
             continue
         if string.text == text and not unread:
             if expected:
-                looks = Looks("confirmed", alone, string.probability)
+                looks = Looks("confirmed", alone, string.unaided)
                 settled |= {member: replace(readings[member], looks=looks) for member in digits}
                 continue
             sure = _together(alone, string.probability) ** (1 / len(digits))
-            looks = Looks("both", alone, string.probability)
+            looks = Looks("both", alone, string.unaided)
             settled |= {member: replace(readings[member], confidence=sure, looks=looks) for member in digits}
         elif string.probability > alone:
             sure = _against(string.probability, alone)
             rows = (int(box[1]), int(box[3])) if doubtful.is_lone else _rows(box, boxes[members], settings)
-            looks = Looks("string", alone, string.probability, string.seen)
+            looks = Looks("string", alone, string.unaided, string.seen)
             believed.append(_Believed(string, box, rows, members, sure, looks))
         else:
             # A rival makes nobody surer than they were.
             sure = min(1.0, _against(alone, string.probability) / max(alone, 1e-9))
-            less, looks = sure ** (1 / len(digits)), Looks("against", alone, string.probability)
+            less, looks = sure ** (1 / len(digits)), Looks("against", alone, string.unaided)
             settled |= {
                 member: replace(readings[member], confidence=readings[member].confidence * less, looks=looks)
                 for member in digits

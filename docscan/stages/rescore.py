@@ -59,7 +59,8 @@ def _weighed(string: Rivals, votes: NDArray[np.float64], settings: StringSetting
         weighed = chances[: len(votes)] * np.exp(settings.worth_alone * (votes - votes.max()))
         chances[: len(votes)] = weighed * (chances[: len(votes)].sum() / max(weighed.sum(), 1e-300))
     order = np.argsort(-chances, kind="stable")
-    return replace(string, texts=tuple(string.texts[rank] for rank in order), chances=chances[order], seen=seen[order])
+    texts = tuple(string.texts[rank] for rank in order)
+    return replace(string, texts=texts, chances=chances[order], unaided=string.unaided[order], seen=seen[order])
 
 
 def cut_digits(strip: Strip, middles: Sequence[float]) -> list[NDArray[np.uint8]]:

@@ -71,6 +71,8 @@ class Rivals:
     """Likeliest first, at least one."""
     chances: NDArray[np.float64]
     """(K,): of each text that it is all there is; together at most 1."""
+    unaided: NDArray[np.float64]
+    """(K,): the same by the reader of strings alone."""
     seen: NDArray[np.float64]
     """(K,): 0..1, how likely the digits of each text are together, looked at one by one; 1 where nobody did."""
 
@@ -93,7 +95,9 @@ class StringReading:
     text: str
     """Its digits; "" where it holds none."""
     probability: float
-    """0..1: the chance that the whole of `text` is right."""
+    """0..1: the chance that the whole of `text` is right ..."""
+    unaided: float
+    """... by the reader of strings alone, its digits not being looked at one by one."""
     alternatives: tuple[Alternative, ...]
     """Other texts for the whole strip, likeliest first."""
     columns: tuple[tuple[float, float], ...]
@@ -414,7 +418,8 @@ def find_rivals(strip: Strip, posteriors: Sequence[NDArray[np.float32]]) -> Riva
     texts = list(dict.fromkeys(text for steps in views for text in likely_texts(steps)))
     chances = text_chances(_as_long(views), texts).mean(axis=0)
     order = np.argsort(-chances, kind="stable")
-    return Rivals(strip, views[0], tuple(texts[rank] for rank in order), chances[order], np.ones(len(order)))
+    ordered = chances[order]
+    return Rivals(strip, views[0], tuple(texts[rank] for rank in order), ordered, ordered, np.ones(len(order)))
 
 
 def chosen(rivals: Rivals, temperature: float) -> StringReading:
@@ -423,11 +428,22 @@ def chosen(rivals: Rivals, temperature: float) -> StringReading:
     Its chance to the power of 1 / `temperature`, against the others', is how often it is right: the model knows the
     temperature.
     """
-    weights = np.append(rivals.chances, max(0.0, 1 - rivals.chances.sum())) ** (1 / temperature)
-    shares = weights / weights.sum()
-    best, *rest = [Alternative(text, float(share)) for text, share in zip(rivals.texts, shares[:-1], strict=True)]
-    columns, seen = _columns(rivals, best.text), float(rivals.seen[0])
-    return StringReading(best.text, best.probability, tuple(rest[: _RIVALS - 1]), columns, seen)
+    shares, unaided = (_shares(chances, temperature) for chances in (rivals.chances, rivals.unaided))
+    best, *rest = [Alternative(text, float(share)) for text, share in zip(rivals.texts, shares, strict=True)]
+    return StringReading(
+        best.text,
+        best.probability,
+        float(unaided[0]),
+        tuple(rest[: _RIVALS - 1]),
+        _columns(rivals, best.text),
+        float(rivals.seen[0]),
+    )
+
+
+def _shares(chances: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """The chances (K,) of a strip's texts at a temperature, what else it may say being one more text."""
+    weights = np.append(chances, max(0.0, 1 - chances.sum())) ** (1 / temperature)
+    return np.asarray((weights / weights.sum())[:-1])
 
 
 def confirmed(steps: NDArray[np.float32], text: str, temperature: float) -> StringReading | None:
@@ -439,7 +455,8 @@ def confirmed(steps: NDArray[np.float32], text: str, temperature: float) -> Stri
     if chance < _CLEARLY:
         return None
     one, others = chance ** (1 / temperature), max(0.0, 1 - chance) ** (1 / temperature)
-    return StringReading(text, float(one / (one + others)), (), ())
+    probability = float(one / (one + others))
+    return StringReading(text, probability, probability, (), ())
 
 
 def likely_texts(steps: NDArray[np.float64]) -> list[str]:

@@ -25,7 +25,7 @@ def doubtful(readings, about=BARE, lone=()):
 
 def string(text, probability, *alternatives):
     columns = tuple((24.0 * place, 24.0 * place + 20) for place in range(len(text)))
-    return StringReading(text, probability, tuple(Alternative(*other) for other in alternatives), columns)
+    return StringReading(text, probability, probability, tuple(Alternative(*other) for other in alternatives), columns)
 
 
 def settled(readings, reading, about=BARE, lone=()):
@@ -191,14 +191,17 @@ def test_ink_that_a_string_was_read_from_is_read_once():
     # 17 was read from the chain of the 7 and from the 1 beside it, that a ruling sets apart.
     one, seven, two = Digit("1", 0.9, Box(0, 10, 20, 40)), Digit("", 0.9, Box(60, 10, 90, 40)), row("1")[0]
     found = doubtful((one, seven), lone=[[60, 10, 90, 40]])
-    reading = StringReading("17", 0.99, (), ((0.0, 22.0), (60.0, 90.0)))
+    reading = StringReading("17", 0.99, 0.99, (), ((0.0, 22.0), (60.0, 90.0)))
     left = settle((one, seven, two), found, [reading], BARE, StringSettings())
     assert [digit.text for digit in left.readings] == ["1", "7"]
 
 
 def test_of_two_strings_from_the_same_ink_the_surer_is_believed():
     found = doubtful(row("?", width=40), lone=[[0, 10, 40, 40], [4, 10, 44, 40]])
-    readings = [StringReading("17", 0.9, (), ((0.0, 20.0), (20.0, 44.0))), StringReading("7", 0.95, (), ((0.0, 44.0),))]
+    readings = [
+        StringReading("17", 0.9, 0.9, (), ((0.0, 20.0), (20.0, 44.0))),
+        StringReading("7", 0.95, 0.95, (), ((0.0, 44.0),)),
+    ]
     left = settle(row("?", width=40), found, readings, BARE, StringSettings())
     assert [digit.text for digit in left.readings] == ["7"]
 

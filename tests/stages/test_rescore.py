@@ -26,7 +26,8 @@ def steps_of(path):
 
 def rivals(chances, *, path="--1----------7-----", strip=None):
     given = strip or strip_with((6, 5, 14, 27, 250), (50, 5, 58, 27, 250))
-    return Rivals(given, steps_of(path), tuple(chances), np.array(list(chances.values())), np.ones(len(chances)))
+    each = np.array(list(chances.values()))
+    return Rivals(given, steps_of(path), tuple(chances), each, each, np.ones(len(chances)))
 
 
 def reweighed(strings, classify, **changed):
@@ -78,6 +79,7 @@ def test_where_the_reader_hesitates_the_digits_decide():
     [string] = reweighed([rivals({"17": 0.5, "11": 0.4})], Seeing(of_1=0.99, of_7=0.001))
     assert string.texts == ("11", "17")
     assert string.chances.sum() == pytest.approx(0.9)
+    assert string.unaided.tolist() == [0.4, 0.5]
     assert string.seen.tolist() == pytest.approx([0.99**2, 0.99 * 0.001], rel=1e-3)
 
 
@@ -143,3 +145,4 @@ def test_the_model_says_of_a_string_how_sure_its_digits_are_one_by_one(model):
     assert (reading.text, reading.seen) == ("17", 1.0)
     assert single.text == "17"
     assert 0.9 < single.seen < 1
+    assert single.unaided == reading.unaided == reading.probability
