@@ -58,7 +58,7 @@ class BackdropSettings:
 
     min_glyphs: int = 12
     """On fewer there is nothing to tell."""
-    well_read: float = 0.9
+    well_read: float = 0.93
     """A page of whose digits this share are of sure numbers is not looked at;"""
     sure: float = 0.9
     """a number is sure from here on."""
