@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,11 @@ from docscan.stages.strings import (
     STEP_PX,
     STRIP_CONTRACT,
     STRIP_PX,
-    Rivals,
+    Rescore,
     StringReading,
     Strip,
-    chosen,
     confirmed,
-    find_rivals,
+    read_strips,
     views_of,
 )
 
@@ -39,9 +38,6 @@ _NEVER = 1.01  # no confidence reaches it
 _BATCH = 16  # one fixed shape: ONNX Runtime's memory grows with every new shape it meets; larger is no quicker
 _WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
 _STRIPS = 8  # ... so many at once where there are as many, else one: that is nearly as quick, and no paper is read
-
-Rescore = Callable[[Sequence[Rivals]], Sequence[Rivals]]
-"""What strips may say -> the same, in the same order, weighed anew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +113,7 @@ class StringModel:
                 readings[row] = reading
         rest = [row for row in range(len(strips)) if row not in readings]
         others = [strips[row] for row in rest]
-        rivals = [find_rivals(strip, views) for strip, views in zip(others, self.views(others), strict=True)]
-        readings |= zip(rest, (chosen(own, self.temperature) for own in rescore(rivals)), strict=True)
+        readings |= zip(rest, read_strips(others, self.views(others), self.temperature, rescore), strict=True)
         return tuple(readings[row] for row in range(len(strips)))
 
     def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:

@@ -9,6 +9,7 @@ reevaluation of N-best sentence hypotheses, Speech and Natural Language Workshop
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +34,13 @@ def rescored(strings: Sequence[Rivals], classify: Classify, settings: StringSett
     Those are weighed by it; how likely all of a string's texts are together stays as it was.
     """
     counts = [_looked_at(own, settings) for own in strings]
-    looked_at = [(own, text) for own, count in zip(strings, counts, strict=True) for text in own.texts[:count]]
-    pieces = [ink for own, text in looked_at for ink in cut_digits(own.strip, own.middles(text))]
-    written = [int(digit) for _, text in looked_at for digit in text]
+    looked_at = [own.texts[:count] for own, count in zip(strings, counts, strict=True)]
+    pieces = [piece for own, texts in zip(strings, looked_at, strict=True) for piece in _digits_of(own, texts)]
+    texts = [text for of_string in looked_at for text in of_string]
+    written = [int(digit) for text in texts for digit in text]
     seen = classify(normalise_all(pieces))[np.arange(len(written)), written]
     logs = np.log(np.maximum(seen, _LEAST, dtype=np.float64))
-    of_digits = np.split(logs, np.cumsum([len(text) for _, text in looked_at], dtype=np.intp)[:-1])
+    of_digits = np.split(logs, np.cumsum([len(text) for text in texts], dtype=np.intp)[:-1])
     of_texts = np.array([float(own.sum()) for own in of_digits])
     of_strings = np.split(of_texts, np.cumsum(counts, dtype=np.intp)[:-1])
     return tuple(_weighed(own, votes, settings) for own, votes in zip(strings, of_strings, strict=False))
@@ -63,31 +65,54 @@ def _weighed(string: Rivals, votes: NDArray[np.float64], settings: StringSetting
     return replace(string, texts=texts, chances=chances[order], unaided=string.unaided[order], seen=seen[order])
 
 
-def cut_digits(strip: Strip, middles: Sequence[float]) -> list[NDArray[np.uint8]]:
+def _digits_of(string: Rivals, texts: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """The gray ink, each (h, w), of all digits of some of its texts."""
+    ink = ink_of(string.strip)
+    return [digit for text in texts for digit in cut_digits(ink, string.middles(text))]
+
+
+class StripInk(NamedTuple):
+    """The ink of a strip, in pieces."""
+
+    gray: NDArray[np.uint8]
+    """(32, width): how dark it is; 0 = paper."""
+    down: NDArray[np.intp]
+    """(P,): the row of each pixel of ink,"""
+    along: NDArray[np.intp]
+    """(P,): its column,"""
+    piece: NDArray[np.uint16] | NDArray[np.int32]
+    """(P,): and which piece it is part of, from 1."""
+
+
+def ink_of(strip: Strip) -> StripInk:
+    """What is dark on a strip, and what docscan took for ink."""
+    darkness, mask = strip.pixels[:, :, 0], strip.pixels[:, :, 1]
+    ink = np.where((mask > 0) | (darkness >= 255 * _STROKE), darkness, np.uint8(0))
+    labels, _ = label(np.where(ink > 0, np.uint8(255), np.uint8(0)))
+    down, along = np.nonzero(ink)
+    return StripInk(ink, down, along, labels[down, along])
+
+
+def cut_digits(ink: StripInk, middles: Sequence[float]) -> list[NDArray[np.uint8]]:
     """The gray ink, each (h, w), of the digits of a strip whose middles are at these columns, left to right.
 
     It is cut halfway between two of them, but for pieces of ink that nearly all belong to one.
     """
     if not middles:
         return []
-    darkness, mask = strip.pixels[:, :, 0], strip.pixels[:, :, 1]
-    ink = np.where((mask > 0) | (darkness >= 255 * _STROKE), darkness, np.uint8(0))
-    labels, stats = label(np.where(ink > 0, np.uint8(255), np.uint8(0)))
     halfway = [(one + other) / 2 for one, other in pairwise(middles)]
-    of_column = np.searchsorted(halfway, np.arange(ink.shape[1]) + 0.5)
-    down, along = np.nonzero(ink)
-    of_pixel, piece = of_column[along], labels[down, along]
-    shares = np.zeros((len(stats), len(middles)))
-    np.add.at(shares, (piece, of_pixel), 1)
+    of_pixel = np.searchsorted(halfway, ink.along + 0.5)
+    shares = np.zeros((int(ink.piece.max(initial=0)) + 1, len(middles)))
+    np.add.at(shares, (ink.piece, of_pixel), 1)
     is_whole = shares.max(axis=1) >= _OWN * shares.sum(axis=1)
-    owner = np.where(is_whole[piece], shares.argmax(axis=1)[piece], of_pixel)
-    return [_gathered(ink, down[owner == digit], along[owner == digit]) for digit in range(len(middles))]
+    owner = np.where(is_whole[ink.piece], shares.argmax(axis=1)[ink.piece], of_pixel)
+    return [_gathered(ink.gray, ink.down[owner == digit], ink.along[owner == digit]) for digit in range(len(middles))]
 
 
-def _gathered(ink: NDArray[np.uint8], down: NDArray[np.intp], along: NDArray[np.intp]) -> NDArray[np.uint8]:
+def _gathered(gray: NDArray[np.uint8], down: NDArray[np.intp], along: NDArray[np.intp]) -> NDArray[np.uint8]:
     """The ink at these rows and columns, cut out: (h, w); (0, 0) where there is none."""
     if not len(down):
         return np.zeros((0, 0), np.uint8)
     cut = np.zeros((int(down.max() - down.min()) + 1, int(along.max() - along.min()) + 1), np.uint8)
-    cut[down - down.min(), along - along.min()] = ink[down, along]
+    cut[down - down.min(), along - along.min()] = gray[down, along]
     return cut

@@ -7,7 +7,7 @@ doi:10.1145/1143844.1143891).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -400,13 +400,22 @@ def views_of(strip: Strip) -> tuple[NDArray[np.uint8], ...]:
     return strip.pixels, np.asarray(wider, dtype=np.uint8)
 
 
+Rescore = Callable[[Sequence[Rivals]], Sequence[Rivals]]
+"""What strips may say -> the same, in the same order, weighed anew."""
+
+
 def read_strips(
-    strips: Sequence[Strip], posteriors: Sequence[Sequence[NDArray[np.float32]]], temperature: float
+    strips: Sequence[Strip],
+    posteriors: Sequence[Sequence[NDArray[np.float32]]],
+    temperature: float,
+    rescore: Rescore = tuple,
 ) -> tuple[StringReading, ...]:
-    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1."""
-    return tuple(
-        chosen(find_rivals(strip, views), temperature) for strip, views in zip(strips, posteriors, strict=True)
-    )
+    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1.
+
+    `rescore` may think otherwise of how likely its texts are.
+    """
+    rivals = [find_rivals(strip, views) for strip, views in zip(strips, posteriors, strict=True)]
+    return tuple(chosen(own, temperature) for own in rescore(rivals))
 
 
 def find_rivals(strip: Strip, posteriors: Sequence[NDArray[np.float32]]) -> Rivals:

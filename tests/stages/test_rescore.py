@@ -4,7 +4,7 @@ import pytest
 
 from docscan.settings import StringSettings
 from docscan.stages.classify import load_model
-from docscan.stages.rescore import cut_digits, rescored
+from docscan.stages.rescore import cut_digits, ink_of, rescored
 from docscan.stages.strings import BLANK, STRIP_PX, Rivals, Strip
 
 
@@ -14,6 +14,17 @@ def strip_with(*bars):
     for left, top, right, bottom, darkness in bars:
         pixels[top:bottom, left:right] = darkness, 255
     return Strip(pixels, 0.0, 1.0)
+
+
+def strip_of_17():
+    picture = np.zeros((STRIP_PX, 80), np.uint8)
+    for place, digit in enumerate("17"):
+        cv2.putText(picture, digit, (10 + 36 * place, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2, cv2.LINE_AA)
+    return Strip(np.stack([picture, picture], axis=2), 0.0, 1.0)
+
+
+def cut(strip, middles):
+    return cut_digits(ink_of(strip), middles)
 
 
 def steps_of(path):
@@ -49,30 +60,30 @@ class Seeing:
 
 
 def test_two_pieces_of_ink_are_two_digits_cut_out():
-    digits = cut_digits(strip_with((6, 5, 14, 27, 250), (50, 8, 60, 20, 200)), [10.0, 55.0])
+    digits = cut(strip_with((6, 5, 14, 27, 250), (50, 8, 60, 20, 200)), [10.0, 55.0])
     assert [(ink.shape, int(ink.max())) for ink in digits] == [((22, 8), 250), ((12, 10), 200)]
 
 
 def test_a_piece_that_reaches_a_little_beyond_the_cut_stays_whole():
-    digits = cut_digits(strip_with((6, 5, 14, 27, 250), (14, 24, 36, 26, 250), (50, 5, 58, 27, 250)), [10.0, 54.0])
+    digits = cut(strip_with((6, 5, 14, 27, 250), (14, 24, 36, 26, 250), (50, 5, 58, 27, 250)), [10.0, 54.0])
     assert [ink.shape for ink in digits] == [(22, 30), (22, 8)]
 
 
 def test_digits_that_touch_are_cut_halfway():
-    digits = cut_digits(strip_with((10, 5, 50, 27, 250)), [20.0, 40.0])
+    digits = cut(strip_with((10, 5, 50, 27, 250)), [20.0, 40.0])
     assert [ink.shape for ink in digits] == [(22, 20), (22, 20)]
 
 
 def test_a_digit_without_ink_of_its_own_is_an_empty_piece():
-    digits = cut_digits(strip_with((6, 5, 14, 27, 250)), [10.0, 60.0])
+    digits = cut(strip_with((6, 5, 14, 27, 250)), [10.0, 60.0])
     assert [ink.shape for ink in digits] == [(22, 8), (0, 0)]
-    assert cut_digits(strip_with((6, 5, 14, 27, 250)), []) == []
+    assert cut(strip_with((6, 5, 14, 27, 250)), []) == []
 
 
 def test_paper_and_faint_print_are_no_ink_but_what_docscan_saw_is():
     strip = strip_with((6, 5, 14, 27, 60))
     strip.pixels[10:20, 40:50] = 60, 0
-    assert [ink.shape for ink in cut_digits(strip, [10.0, 45.0])] == [(22, 8), (0, 0)]
+    assert [ink.shape for ink in cut(strip, [10.0, 45.0])] == [(22, 8), (0, 0)]
 
 
 def test_where_the_reader_hesitates_the_digits_decide():
@@ -126,10 +137,7 @@ def model():
 
 
 def test_a_digit_drawn_as_a_seven_is_read_as_one(model):
-    picture = np.zeros((STRIP_PX, 80), np.uint8)
-    for place, digit in enumerate("17"):
-        cv2.putText(picture, digit, (10 + 36 * place, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2, cv2.LINE_AA)
-    strip = Strip(np.stack([picture, picture], axis=2), 0.0, 1.0)
+    strip = strip_of_17()
     path = "----1--------7------"
     [string] = reweighed([rivals({"11": 0.5, "17": 0.45}, path=path, strip=strip)], model.probabilities)
     assert string.texts == ("17", "11")
@@ -137,10 +145,7 @@ def test_a_digit_drawn_as_a_seven_is_read_as_one(model):
 
 
 def test_the_model_says_of_a_string_how_sure_its_digits_are_one_by_one(model):
-    picture = np.zeros((STRIP_PX, 80), np.uint8)
-    for place, digit in enumerate("17"):
-        cv2.putText(picture, digit, (10 + 36 * place, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 255, 2, cv2.LINE_AA)
-    strip = Strip(np.stack([picture, picture], axis=2), 0.0, 1.0)
+    strip = strip_of_17()
     [reading], [single] = model.strings.read([strip]), model.read_strings([strip], [""], StringSettings())
     assert (reading.text, reading.seen) == ("17", 1.0)
     assert single.text == "17"
