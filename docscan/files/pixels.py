@@ -21,11 +21,11 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base as ExifTag
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
-from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from docscan.errors import PageError
+from docscan.files.png import PngFile
 from docscan.records import Page
 from docscan.settings import Colour
 
@@ -54,7 +54,7 @@ _ONE_LIMIT = threading.Lock()
 # Pillow's classes rather than Image.open: that would also try formats which start other programs (EPS), and it
 # has one size limit for the whole process, where ours is an option.
 _OPENERS: dict[str, Callable[[BinaryIO], ImageFile.ImageFile]] = {
-    "png": PngImageFile,
+    "png": PngFile,
     "jpeg": jpeg_factory,
     "tiff": TiffImageFile,
     "bmp": BmpImageFile,
@@ -323,7 +323,7 @@ def _to_gray(image: Image.Image) -> NDArray[np.uint8]:
     if image.mode == "LAB":
         return np.asarray(image.getchannel("L"))
     if image.mode == "L":
-        return _decoded(image) if isinstance(image, PngImageFile | JpegImageFile) else np.asarray(image)
+        return _decoded(image) if isinstance(image, PngFile | JpegImageFile) else np.asarray(image)
     return np.asarray(image.convert("L"))
 
 
@@ -349,7 +349,7 @@ def _without(colour: Colour, image: Image.Image) -> NDArray[np.uint8]:
     return dropped_out(np.asarray(image.convert("RGB")), colour)
 
 
-def _decoded(image: PngImageFile | JpegImageFile) -> NDArray[np.uint8]:
+def _decoded(image: PngFile | JpegImageFile) -> NDArray[np.uint8]:
     """The gray pixels (H, W), decoded straight into an array: np.asarray copies them twice, which takes 4 ms."""
     gray = np.empty(image.size[::-1], np.uint8)
     image.im = Image.frombuffer("L", image.size, gray, "raw", "L", 0, 1).im
