@@ -59,62 +59,99 @@ def find_doubtful(
 
     Of a picture of one line all strings, boxes `lone` (N, 4): there is not enough on it to be sure of anything.
     """
-    own = boxes_of(readings)
-    boxes = np.concatenate([own, about.runs])
-    is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
-    is_loose = loose_strokes(boxes, about.low, settings) >= settings.min_loose
-    is_loose[: len(own)] |= lost_to_rulings(readings, about.rulings, settings)
-    is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
-    order = np.argsort(boxes[:, 0], kind="stable")
+    pieces = _pieces_of(readings, about, settings)
     if len(lone):
-        inside = [_lie_in(boxes, *(int(edge) for edge in box)) for box in lone]
-        # What no string holds is a crumb or the side of a cell: where the main string is believed, it goes.
-        outside = ~is_unread & ~np.any(inside, axis=0)
-        inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= outside
-        is_unread |= outside
-        chosen = [order[own_string[order]] for own_string in inside]
-        expected, outer = ("",) * len(chosen), lone
+        pieces, chosen, outer = _in_one_line(pieces, lone)
+        expected: tuple[str, ...] = ("",) * len(chosen)
     else:
-        sure = np.ones(len(boxes))
-        sure[: len(own)] = [reading.confidence for reading in readings]
-        is_small = is_small_print(boxes, readings, layout)
-        of_numbers = is_of_numbers(readings, about, layout)
-        chains = group(len(boxes), next_digits(boxes, about.rulings, layout))
-        order = order[np.argsort(chains[order], kind="stable")]
-        parts = np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
-        has_unread, has_loose = (
-            np.array([has[part].any() for part in parts], dtype=np.bool_) for has in (is_unread, is_loose)
-        )
-        together = np.array([sure[part].prod() for part in parts])
-        in_doubt = np.array(
-            [
-                (unread or loose or chance < settings.reread_below)
-                and (of_numbers or not _is_word(is_unread[part], is_letter[part], settings))
-                and not (unread and is_small[part].all())
-                for part, unread, loose, chance in zip(parts, has_unread, has_loose, together, strict=True)
-            ],
-            dtype=np.bool_,
-        )
-        again = in_doubt.copy()
-        numbers = sum(not is_unread[part].all() for part in parts)
-        if _is_crowded(in_doubt, in_doubt & (has_unread | has_loose), numbers, settings):
-            again |= ~has_unread & (together < settings.confirm_below)
-        chosen = list(itertools.compress(parts, again))
-        expected = tuple(
-            "" if is_doubted else "".join(readings[member].text for member in part)
-            for part, is_doubted in zip(chosen, in_doubt[again], strict=True)
-        )
-        ends = [np.concatenate([boxes[part, :2].min(axis=0), boxes[part, 2:].max(axis=0)]) for part in chosen]
+        chosen, expected = _on_a_page(pieces, readings, about, layout, settings)
+        inner = (pieces.boxes[part] for part in chosen)
+        ends = [np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]) for boxes in inner]
         outer = np.array(ends, dtype=np.int32).reshape(-1, 4)
     return Doubtful(
         outer,
-        tuple(part[part < len(own)] for part in chosen),
-        np.array([np.count_nonzero(is_unread[part]) for part in chosen], dtype=np.intp),
-        np.array([np.count_nonzero(is_letter[part]) for part in chosen], dtype=np.intp),
-        np.array([is_loose[part].any() for part in chosen], dtype=np.bool_),
+        tuple(part[part < len(readings)] for part in chosen),
+        np.array([np.count_nonzero(pieces.is_unread[part]) for part in chosen], dtype=np.intp),
+        np.array([np.count_nonzero(pieces.is_letter[part]) for part in chosen], dtype=np.intp),
+        np.array([pieces.is_loose[part].any() for part in chosen], dtype=np.bool_),
         expected,
         len(lone) > 0,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pieces:
+    """Readings, then runs: what stands on a page, by rows."""
+
+    boxes: NDArray[np.int32]
+    """(N, 4)."""
+    is_unread: NDArray[np.bool_]
+    is_letter: NDArray[np.bool_]
+    is_loose: NDArray[np.bool_]
+
+    @property
+    def from_left(self) -> NDArray[np.intp]:
+        return np.argsort(self.boxes[:, 0], kind="stable")
+
+
+def _pieces_of(readings: tuple[Digit, ...], about: Surroundings, settings: StringSettings) -> _Pieces:
+    boxes = np.concatenate([boxes_of(readings), about.runs])
+    is_unread = np.array([reading.text == "" for reading in readings] + [True] * len(about.runs), dtype=np.bool_)
+    is_loose = loose_strokes(boxes, about.low, settings) >= settings.min_loose
+    is_loose[: len(readings)] |= lost_to_rulings(readings, about.rulings, settings)
+    is_letter = is_unread & (boxes[:, 2] - boxes[:, 0] < boxes[:, 3] - boxes[:, 1])
+    return _Pieces(boxes, is_unread, is_letter, is_loose)
+
+
+def _in_one_line(pieces: _Pieces, lone: NDArray[np.int32]) -> tuple[_Pieces, list[NDArray[np.intp]], NDArray[np.int32]]:
+    """All strings of a picture of one line: the rows of each, and its box.
+
+    What no string holds is a crumb or the side of a cell: it counts as not read, and goes with the main string where
+    that is believed.
+    """
+    inside = [_lie_in(pieces.boxes, *(int(edge) for edge in box)) for box in lone]
+    outside = ~pieces.is_unread & ~np.any(inside, axis=0)
+    inside[int((lone[:, 2] - lone[:, 0]).argmax())] |= outside
+    order = pieces.from_left
+    chosen = [order[own_string[order]] for own_string in inside]
+    return replace(pieces, is_unread=pieces.is_unread | outside), chosen, lone
+
+
+def _on_a_page(
+    pieces: _Pieces, readings: tuple[Digit, ...], about: Surroundings, layout: LayoutSettings, settings: StringSettings
+) -> tuple[list[NDArray[np.intp]], tuple[str, ...]]:
+    """The chains that are in doubt, or to be confirmed: the rows of each, and the text where that is expected."""
+    sure = np.ones(len(pieces.boxes))
+    sure[: len(readings)] = [reading.confidence for reading in readings]
+    is_small = is_small_print(pieces.boxes, readings, layout)
+    of_numbers = is_of_numbers(readings, about, layout)
+    chains = group(len(pieces.boxes), next_digits(pieces.boxes, about.rulings, layout))
+    order = pieces.from_left
+    order = order[np.argsort(chains[order], kind="stable")]
+    parts = np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
+    has_unread, has_loose = (
+        np.array([has[part].any() for part in parts], dtype=np.bool_) for has in (pieces.is_unread, pieces.is_loose)
+    )
+    together = np.array([sure[part].prod() for part in parts])
+    in_doubt = np.array(
+        [
+            (unread or loose or chance < settings.reread_below)
+            and (of_numbers or not _is_word(pieces.is_unread[part], pieces.is_letter[part], settings))
+            and not (unread and is_small[part].all())
+            for part, unread, loose, chance in zip(parts, has_unread, has_loose, together, strict=True)
+        ],
+        dtype=np.bool_,
+    )
+    again = in_doubt.copy()
+    numbers = sum(not pieces.is_unread[part].all() for part in parts)
+    if _is_crowded(in_doubt, in_doubt & (has_unread | has_loose), numbers, settings):
+        again |= ~has_unread & (together < settings.confirm_below)
+    chosen = list(itertools.compress(parts, again))
+    expected = tuple(
+        "" if is_doubted else "".join(readings[member].text for member in part)
+        for part, is_doubted in zip(chosen, in_doubt[again], strict=True)
+    )
+    return chosen, expected
 
 
 def _is_crowded(
