@@ -38,15 +38,14 @@ from training.data import Digits
 from training.export import ORIGIN_FILE, Logits, Origin, as_input, logits_of, quick, ship
 from training.finetune import finetune
 from training.fonts import CACHE
+from training.learning import BATCH, SOFTNESS, Learner, learner_of, rates_of
 from training.mixture import CHUNK, Chunk, Pool, direct, draw_pages, shown
 from training.network import OUTPUTS, build_network, products_of
 from training.stocks import Split, load_stocks
 from training.weigh import Course
 
-BATCH = 256
 PEAK_RATE = 3e-3
 GENTLE_RATE = 3e-4  # of a network that was trained before
-WEIGHT_DECAY = 0.03
 WARM_UP = 0.04  # of all steps
 AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
@@ -56,7 +55,6 @@ VALIDATION_PAGES = 200
 TEACHERS, LESSONS = 3, 120  # of those chunks for each teacher of every hand
 NATIVE_LESSONS = 11 / 12  # as many for each teacher at home in MNIST
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
-SOFTNESS = 2.0  # the temperature at which the network is to say what its teachers say
 BROKEN_SHARE = 0.08  # of the crops that are shown, but for cheques': their print breaks them
 HOME = ("mnist", "mnist bent")
 SHARES = {"mnist": 0.21, "mnist bent": 0.21, "pages": 0.34, "others": 0.07, "cheques": 0.13, "small sets": 0.04}
@@ -230,11 +228,10 @@ def fit(
 
     They learn what the `teachers` say; without any, the labels, and then nothing is broken: no label says what is left.
     """
-    models = [_compiled(recipe, recipe.seed + number, is_taught=teachers is not None) for number in range(networks)]
-    if recipe.elder is not None:
-        models[0].set_weights(network_at(recipe.elder).get_weights())
-    averaged: list[list[Any]] = [[] for _ in models]
-    print(f"{networks} x {models[0].count_params():,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
+    learners = [_learner(recipe, recipe.seed + number, is_taught=teachers is not None) for number in range(networks)]
+    averaged: list[list[Any]] = [[] for _ in learners]
+    parameters = learners[0].model.count_params()
+    print(f"{networks} x {parameters:,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
     started = time.perf_counter()
     whole = [place for place, pool in enumerate(pools) if teachers is None or pool.name == "cheques"]
     last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
@@ -242,15 +239,13 @@ def fit(
         last = chunk.digits
         share = np.where(np.isin(chunk.pools, whole), 0.0, BROKEN_SHARE)
         torn = broken(last.images, np.random.default_rng((recipe.seed, number)), share)
-        crops, wanted = as_input(torn), last.labels if teachers is None else teachers.answers(chunk, torn)
-        losses = [
-            model.fit(crops, wanted, batch_size=BATCH, shuffle=False, verbose=0).history["loss"][0] for model in models
-        ]
+        wanted = last.labels if teachers is None else teachers.answers(chunk, torn)
+        losses = [learner.learn(torn, wanted) for learner in learners]
         if number > (1 - AVERAGED_SHARE) * recipe.chunks:
-            for model, weights in zip(models, averaged, strict=True):
-                weights.append(model.get_weights())
+            for learner, weights in zip(learners, averaged, strict=True):
+                weights.append(learner.settle().get_weights())
         if number % max(1, recipe.chunks // 20) == 0:
-            found, seconds = accuracies(models[0], judged), time.perf_counter() - started
+            found, seconds = accuracies(learners[0].settle(), judged), time.perf_counter() - started
             print(f"{number}/{recipe.chunks}: loss {np.mean(losses):.4f}, {found}, {seconds:.0f} s", flush=True)
     return [_averaged(weights, last, judged) for weights in averaged]
 
@@ -293,30 +288,17 @@ def said_by(teachers: Sequence[Logits], crops: NDArray[np.uint8]) -> NDArray[np.
     return said
 
 
-def _compiled(recipe: Recipe, seed: int, *, is_taught: bool) -> Any:
+def _learner(recipe: Recipe, seed: int, *, is_taught: bool) -> Learner:
     import keras
 
     keras.utils.set_random_seed(seed)
     steps = recipe.chunks * (CHUNK // BATCH)
-    peak = PEAK_RATE if recipe.elder is None else GENTLE_RATE
-    rate = keras.optimizers.schedules.CosineDecay(0.0, steps, warmup_target=peak, warmup_steps=round(WARM_UP * steps))
-    # Not use_ema: under JAX, Keras 3.15 gives the optimiser and the model one buffer and XLA refuses it.
-    optimiser = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    rates = rates_of(PEAK_RATE if recipe.elder is None else GENTLE_RATE, steps, round(WARM_UP * steps))
     with products_of(bfloat16=recipe.bfloat16):
         model = build_network(rounded=True)
-
-    def of_lesson(said: Any, logits: Any) -> Any:
-        # Gradients shrink with the square of the temperature (Hinton et al., section 2).
-        softened = keras.losses.categorical_crossentropy(said, logits / SOFTNESS, from_logits=True)
-        return SOFTNESS**2 * softened
-
-    of_labels = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # On processors, TensorFlow's own kernels take three quarters of the time that XLA's take.
-    compiled = keras.backend.backend() != "tensorflow"
-    loss = of_lesson if is_taught else of_labels
-    model.compile(optimiser, loss, steps_per_execution=16, jit_compile=compiled)
-    return model
+    if recipe.elder is not None:
+        model.set_weights(network_at(recipe.elder).get_weights())
+    return learner_of(model, rates, bfloat16=recipe.bfloat16, is_taught=is_taught)
 
 
 def lean_from_none(model: Any, bias: float) -> None:
