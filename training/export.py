@@ -128,10 +128,9 @@ def quick(model: Any, crops: NDArray[np.uint8]) -> Logits:
     session = InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
 
     def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batches = (as_input(crops[first : first + QUICK_BATCH]) for first in range(0, len(crops), QUICK_BATCH))
-        return np.concatenate([session.run(None, {"crops": batch})[0] for batch in batches])
+        return np.asarray(session.run(None, {"crops": as_input(crops)})[0])
 
-    return logits
+    return functools.partial(_by_batches, logits, QUICK_BATCH)
 
 
 def _compiled(model: Any) -> Logits:
@@ -146,14 +145,15 @@ def _compiled(model: Any) -> Logits:
     values = [[variable.value for variable in some] for some in variables]
 
     def logits(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        batches = []
-        for first in range(0, len(crops), COMPILED_BATCH):
-            some = crops[first : first + COMPILED_BATCH]
-            padded = np.concatenate([some, np.zeros((COMPILED_BATCH - len(some), *some.shape[1:]), np.uint8)])
-            batches.append(np.asarray(program(*values, padded))[: len(some)])
-        return np.concatenate(batches)
+        # A program is made anew for every number of crops.
+        padded = np.pad(crops, ((0, COMPILED_BATCH - len(crops)), (0, 0), (0, 0)))
+        return np.asarray(program(*values, padded))[: len(crops)]
 
-    return logits
+    return functools.partial(_by_batches, logits, COMPILED_BATCH)
+
+
+def _by_batches(logits: Logits, size: int, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.concatenate([logits(crops[first : first + size]) for first in range(0, len(crops), size)])
 
 
 def convert(model: Any) -> Any:

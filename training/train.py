@@ -38,7 +38,7 @@ from training.data import Digits
 from training.export import ORIGIN_FILE, Logits, Origin, as_input, logits_of, quick, ship
 from training.finetune import finetune
 from training.fonts import CACHE
-from training.learning import BATCH, SOFTNESS, Learner, learner_of, rates_of
+from training.learning import BATCH, SOFTNESS, Learner, Schooling, learner_of
 from training.mixture import CHUNK, Chunk, Pool, direct, draw_pages, shown
 from training.network import OUTPUTS, build_network, products_of
 from training.stocks import Split, load_stocks
@@ -293,12 +293,13 @@ def _learner(recipe: Recipe, seed: int, *, is_taught: bool) -> Learner:
 
     keras.utils.set_random_seed(seed)
     steps = recipe.chunks * (CHUNK // BATCH)
-    rates = rates_of(PEAK_RATE if recipe.elder is None else GENTLE_RATE, steps, round(WARM_UP * steps))
+    peak = PEAK_RATE if recipe.elder is None else GENTLE_RATE
+    schooling = Schooling(peak, steps, round(WARM_UP * steps), is_taught, recipe.bfloat16)
     with products_of(bfloat16=recipe.bfloat16):
         model = build_network(rounded=True)
     if recipe.elder is not None:
         model.set_weights(network_at(recipe.elder).get_weights())
-    return learner_of(model, rates, bfloat16=recipe.bfloat16, is_taught=is_taught)
+    return learner_of(model, schooling)
 
 
 def lean_from_none(model: Any, bias: float) -> None:

@@ -30,7 +30,8 @@ def lesson():
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
-    rates = learning.rates_of(3e-3, steps=100, warm_up=4)
+    rate_at = learning.Schooling(3e-3, steps=100, warm_up=4, is_taught=False).rates()
+    rates = np.array([float(rate_at(step)) for step in range(100)])
     assert rates[:5] == pytest.approx([0, 0.75e-3, 1.5e-3, 2.25e-3, 3e-3])
     assert rates.argmax() == 4
     assert (np.diff(rates[4:]) < 0).all()
@@ -42,9 +43,8 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing():
 def test_a_learner_says_what_is_wanted(is_taught):
     crops, labels = lesson()
     wanted = np.eye(11, dtype=np.float32)[labels] if is_taught else labels
-    rates = learning.rates_of(3e-3, steps=24, warm_up=2)
     model = build_network(rounded=True)
-    learner = learning.learner_of(model, rates, bfloat16=False, is_taught=is_taught)
+    learner = learning.learner_of(model, learning.Schooling(3e-3, steps=24, warm_up=2, is_taught=is_taught))
     losses = [learner.learn(crops, wanted) for _ in range(12)]
     assert losses[-1] < losses[0] / 4
     assert learner.settle() is model
@@ -67,7 +67,7 @@ def learn_on_jax():
     network.STEM_CHANNELS, network.STAGES = 8, (8, 8, 16)
     crops, labels = lesson()
     model = build_network(rounded=True)
-    learner = learning.learner_of(model, learning.rates_of(1e-2, 24, 2), bfloat16=False, is_taught=False)
+    learner = learning.learner_of(model, learning.Schooling(1e-2, steps=24, warm_up=2, is_taught=False))
     losses = [learner.learn(crops, labels) for _ in range(12)]
     settled = learner.settle()
     logits = export.logits_of(settled, crops)
