@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from docscan.records import Alternative, Box, Digit, Looks, Surroundings
 from docscan.settings import LayoutSettings, StringSettings
 from docscan.stages.chains import next_digits
-from docscan.stages.grouping import boxes_of, group
+from docscan.stages.grouping import boxes_around, boxes_of, group
 from docscan.stages.loose import loose_strokes, lost_to_rulings
 from docscan.stages.strings import StringReading
 from docscan.stages.words import is_of_numbers, is_small_print
@@ -64,10 +64,7 @@ def find_doubtful(
         pieces, chosen, outer = _in_one_line(pieces, lone)
         expected: tuple[str, ...] = ("",) * len(chosen)
     else:
-        chosen, expected = _on_a_page(pieces, readings, about, layout, settings)
-        inner = (pieces.boxes[part] for part in chosen)
-        ends = [np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]) for boxes in inner]
-        outer = np.array(ends, dtype=np.int32).reshape(-1, 4)
+        chosen, outer, expected = _on_a_page(pieces, readings, about, layout, settings)
     return Doubtful(
         outer,
         tuple(part[part < len(readings)] for part in chosen),
@@ -119,8 +116,8 @@ def _in_one_line(pieces: _Pieces, lone: NDArray[np.int32]) -> tuple[_Pieces, lis
 
 def _on_a_page(
     pieces: _Pieces, readings: tuple[Digit, ...], about: Surroundings, layout: LayoutSettings, settings: StringSettings
-) -> tuple[list[NDArray[np.intp]], tuple[str, ...]]:
-    """The chains that are in doubt, or to be confirmed: the rows of each, and the text where that is expected."""
+) -> tuple[list[NDArray[np.intp]], NDArray[np.int32], tuple[str, ...]]:
+    """The chains that are in doubt, or to be confirmed: rows, box, and the text where one is expected."""
     sure = np.ones(len(pieces.boxes))
     sure[: len(readings)] = [reading.confidence for reading in readings]
     is_small = is_small_print(pieces.boxes, readings, layout)
@@ -151,7 +148,7 @@ def _on_a_page(
         "" if is_doubted else "".join(readings[member].text for member in part)
         for part, is_doubted in zip(chosen, in_doubt[again], strict=True)
     )
-    return chosen, expected
+    return chosen, boxes_around(pieces.boxes, chains)[np.flatnonzero(again)], expected
 
 
 def _is_crowded(
