@@ -1,10 +1,10 @@
-import io
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from stored import saved
 
 from docscan.errors import PageError
 from docscan.files.pdf import decode_pdf_page
@@ -71,12 +71,6 @@ def read(
     path = folder / "page.pdf"
     path.write_bytes(content)
     return decode_pdf_page(path, 1, dpi, max_mpixels, drop_out)
-
-
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, image_format, **options)
-    return file.getvalue()
 
 
 BITS = np.packbits(SCAN > 128, axis=1)

@@ -1,4 +1,3 @@
-import io
 import struct
 import warnings
 import zlib
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from stored import png, saved
 
 from docscan.errors import PageError
 from docscan.files.pixels import detect_format, plausible_dpi, tiff_pages
@@ -32,12 +32,6 @@ def reason(content: bytes, folder: Path, name: str = "scan.png") -> str:
     return str(caught.value)
 
 
-def saved(image: Image.Image, image_format: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, image_format, **options)
-    return file.getvalue()
-
-
 def gray() -> Image.Image:
     return Image.fromarray(INK)
 
@@ -49,14 +43,6 @@ def form(mode: str = "RGB") -> Image.Image:
     pixels[7:9] = pixels[:, 15:17] = (250, 30, 40)
     pixels[2:12, 3:6] = (0, 0, 160)
     return Image.fromarray(pixels).convert(mode)
-
-
-def png(*chunks: tuple[bytes, bytes]) -> bytes:
-    stored = (
-        struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(stored)
 
 
 def tiff(tags: dict[int, tuple[int, int, int]], pixels: bytes, order: str = "<") -> bytes:

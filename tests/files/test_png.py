@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import stored
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
@@ -14,29 +15,16 @@ from docscan.files import png
 ROWS = np.random.default_rng(0).integers(0, 4, (90, 120), np.uint8) * 60  # more than one block of a stream
 
 
-def content(image: Image.Image, **options: object) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", **options)
-    return file.getvalue()
-
-
-def pixels(stored: bytes, opener: type[PngImageFile] = png.PngFile) -> np.ndarray:
-    with opener(io.BytesIO(stored)) as image:
+def pixels(content: bytes, opener: type[PngImageFile] = png.PngFile) -> np.ndarray:
+    with opener(io.BytesIO(content)) as image:
         return np.asarray(image)
-
-
-def chunks(*parts: tuple[bytes, bytes]) -> bytes:
-    stored = (
-        struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(stored)
 
 
 def gray_png(stream: bytes, at_once: int) -> bytes:
     """ROWS whose deflated stream is given, cut into chunks of `at_once` bytes."""
     head = struct.pack(">IIBBBBB", ROWS.shape[1], ROWS.shape[0], 8, 0, 0, 0, 0)
     cut = [(b"IDAT", stream[first : first + at_once]) for first in range(0, len(stream), at_once)]
-    return chunks((b"IHDR", head), *cut, (b"IEND", b""))
+    return stored.png((b"IHDR", head), *cut, (b"IEND", b""))
 
 
 def deflated(level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
@@ -49,9 +37,9 @@ def deflated(level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
 def test_every_kind_of_png_is_read_as_pillow_reads_it(mode):
     large = Image.fromarray(np.tile(ROWS, (6, 9)))
     image = Image.fromarray(np.asarray(large).astype(np.uint16) * 257) if mode == "I;16" else large.convert(mode)
-    stored = content(image)
-    assert pixels(stored).shape[:2] == (540, 1080)
-    assert np.array_equal(pixels(stored), pixels(stored, PngImageFile))
+    picture = stored.saved(image, "PNG")
+    assert pixels(picture).shape[:2] == (540, 1080)
+    assert np.array_equal(pixels(picture), pixels(picture, PngImageFile))
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 100_000])
@@ -82,7 +70,7 @@ def test_little_is_inflated_at_once():
     # A thousand bytes of nothing for each that is stored: a whole picture of them would take 400 MB.
     nothing = zlib.compress(bytes(400_000_000), 9)
     head = struct.pack(">IIBBBBB", 100, 100, 8, 0, 0, 0, 0)
-    bomb = png.PngFile(io.BytesIO(chunks((b"IHDR", head), (b"IDAT", nothing), (b"IEND", b""))))
+    bomb = png.PngFile(io.BytesIO(stored.png((b"IHDR", head), (b"IDAT", nothing), (b"IEND", b""))))
     bomb.load_prepare()
     assert len(bomb.load_read(1 << 16)) < 20_000_000
 
