@@ -1,11 +1,12 @@
 """InkMask -> InkMask without punch holes: what lies under the paper shows in them as discs, and a disc reads as a 0.
 
-A hole is wider than any pen and stands near an edge of the sheet (ISO 838: 6 mm across, 12 mm from the edge). Taken out
-before the rulings are, for they run into it.
+A hole is wider than any pen and stands near an edge of the sheet (ISO 838: 6 mm across, 12 mm from the edge). Where it
+is small so does the next, for the filled head of a 9 is as round. Taken out before the rulings: they run into it.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from docscan.stages.components import label
 
 _SIDE_PX = 600  # the page's shorter side where holes are looked for; a picture with fewer is no page
 _LEAST, _MOST = 10, 48  # px across: 6 to 8 mm of a shorter side between 105 and 297 mm, and a little more
+_ALONE = 14  # px across: one is enough; of smaller ones there are two in a row,
+_ALIKE_PX, _IN_LINE_PX = 1.5, 4  # whose radii differ by no more, nor how far they are from an edge
 _PEN_PX = 7  # more than a pen draws, less than a square in the least hole
 _FROM_EDGE_PX = 80  # of its middle: 12 mm of 105, and as much again for a sheet that lies on the table
 _BLOTS = 200  # more is a halftone
@@ -27,7 +30,8 @@ _AROUND = np.exp(2j * np.pi * np.arange(64) / 64)
 def leave_out_holes(ink: InkMask) -> InkMask:
     """The ink of a page but for punch holes; most pages have none and keep theirs as it is."""
     step = max(1, round(min(ink.ink.shape) / _SIDE_PX))
-    holes = list(_holes(np.ascontiguousarray(ink.ink[::step, ::step])))
+    discs = list(_discs(np.ascontiguousarray(ink.ink[::step, ::step])))
+    holes = [disc for disc in discs if 2 * disc.radius >= _ALONE or any(_in_line(disc, other) for other in discs)]
     if not holes:
         return ink
     rest, pale = ink.ink.copy(), ink.pale.copy()
@@ -37,8 +41,23 @@ def leave_out_holes(ink: InkMask) -> InkMask:
     return replace(ink, ink=rest, pale=pale)
 
 
-def _holes(ink: NDArray[np.uint8]) -> Iterator[tuple[int, int, float]]:
-    """The middle, x and y, and the radius of every hole in (h, w) ink."""
+class _Disc(NamedTuple):
+    """What may be a hole; px of the reduced page."""
+
+    x: int
+    y: int
+    radius: float
+
+
+def _in_line(one: _Disc, other: _Disc) -> bool:
+    """Whether two discs are as large as each other, and in a row along an edge."""
+    alike = abs(one.radius - other.radius) <= _ALIKE_PX
+    off = min(abs(one.x - other.x), abs(one.y - other.y))
+    return alike and one != other and off <= _IN_LINE_PX
+
+
+def _discs(ink: NDArray[np.uint8]) -> Iterator[_Disc]:
+    """All that is as round as a hole, as large and near an edge in (h, w) ink."""
     height, width = ink.shape
     if min(height, width) < 3 * _FROM_EDGE_PX:
         return
@@ -57,7 +76,7 @@ def _holes(ink: NDArray[np.uint8]) -> Iterator[tuple[int, int, float]]:
         x, y = x + before, y + above
         near_edge = min(x, y, width - 1 - x, height - 1 - y) <= _FROM_EDGE_PX
         if near_edge and _LEAST <= 2 * radius <= _MOST and _is_disc(ink, x, y, radius):
-            yield x, y, radius
+            yield _Disc(x, y, radius)
 
 
 def _is_disc(ink: NDArray[np.uint8], x: int, y: int, radius: float) -> bool:

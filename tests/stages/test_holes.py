@@ -50,6 +50,26 @@ def test_discs_in_the_midst_and_those_too_small_or_large_are_none(disc):
     assert np.array_equal(left_of(ink).ink, ink)
 
 
+def filled_nine(x, y):
+    """Ink with a 9 whose head is a disc 4.2 mm across: the middle of the head, mm."""
+    ink = page_with((x, y, 4.2))
+    foot = round((x + 1) * MM), round((y + 6) * MM)
+    cv2.line(ink, (round((x + 1.6) * MM), round(y * MM)), foot, 255, 6)
+    return ink
+
+
+def test_the_filled_head_of_a_9_is_no_hole():
+    ink = filled_nine(20, 60)
+    assert np.array_equal(left_of(ink).ink, ink)
+    two = ink | filled_nine(27, 90)
+    assert np.array_equal(left_of(two).ink, two)
+
+
+def test_small_holes_go_where_they_stand_in_a_row():
+    ink = page_with((12, 108, 4.2), (12.2, 188, 4.4))
+    assert not left_of(ink).ink.any()
+
+
 def test_a_box_a_ring_and_a_bar_by_the_edge_are_none():
     ink = page_with()
     ink[600:636, 50:86] = 255
