@@ -22,6 +22,7 @@ _STRAY = 0.005  # of the distance: as far as the end of a line may be off its wa
 _FREE_PX = 4  # on the reduced page, from the middle of a line: there is paper
 _WHOLE = 0.9  # of an edge: there is a side
 _FAR = 1e9
+_ITSELF_PX = 0.5  # nearer is the line itself
 _CELL = 1.5  # digit heights: no further does a box's lid end short of its side
 _PAPER_BETWEEN = 0.6  # of the way from one box to the next: no more of it is ink
 _MANY_ROWS = 8  # a page is this many times as large as one of them
@@ -491,7 +492,9 @@ def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: S
         keep_columns, next_columns = _held(columns, rows, firm_rows, shape[0], scale)
         settled = np.array_equal(firm_rows, next_rows) and np.array_equal(firm_columns, next_columns)
         if settled and keep_rows.all() and keep_columns.all():
-            return rows, columns.where(~_from_line_to_line(columns, rows, scale))
+            return rows.where(~_across_a_cell(rows, columns, scale)), columns.where(
+                ~_from_line_to_line(columns, rows, scale)
+            )
         rows, firm_rows = rows.where(keep_rows), next_rows[keep_rows]
         columns, firm_columns = columns.where(keep_columns), next_columns[keep_columns]
 
@@ -526,16 +529,40 @@ def _from_line_to_line(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.
     is_short = columns.lengths() <= highest
     rows = rows.where(~rows.of_pieces(_end_at(rows, columns.where(~_long(columns, scale)), scale)))
     start, before, end, after = columns.ends()
-    x, y = ((before + after) / 2)[:, np.newaxis], ((start + end) / 2)[:, np.newaxis]
-    off = rows.offset + rows.slope * x - y
-    off[(x < rows.start) | (x > rows.end)] = np.nan
-    above, below = (np.where(side, np.abs(off), _FAR) for side in (off < 0, off >= 0))
+    above, below = _above_and_below((before + after) / 2, (start + end) / 2, rows)
     lid, floor = above.min(axis=1, initial=_FAR), below.min(axis=1, initial=_FAR)
     height = lid + floor
     evenly = scale.settings.row_evenness * height
     again = (np.abs(above - (lid + height)[:, np.newaxis]) <= evenly[:, np.newaxis]).any(axis=1)
     again |= (np.abs(below - (floor + height)[:, np.newaxis]) <= evenly[:, np.newaxis]).any(axis=1)
     return columns.of_pieces(is_short & again & (height <= highest))
+
+
+def _across_a_cell(rows: Lines, columns: Lines, scale: Scale) -> NDArray[np.bool_]:
+    """Which pieces are of short lines from one side of a cell to the other, too low for a digit above and below them.
+
+    The foot of a 2 or a 3 that reaches the sides; they run on past it both ways, as no box ends.
+    """
+    at_start, at_end = _meeting(rows, columns, np.ones(len(columns), np.bool_), scale)
+    within = at_start.meets & at_end.meets & ~at_start.in_corner & ~at_end.in_corner
+    start, before, end, after = rows.ends()
+    above, below = _above_and_below((start + end) / 2, (before + after) / 2, rows)
+    high = above.min(axis=1, initial=_FAR) + below.min(axis=1, initial=_FAR)
+    past = scale.settings.overshoot * scale.unit
+    left, right, middle = (places[:, np.newaxis] for places in (start + past, end - past, (before + after) / 2))
+    crossing = columns.offset + columns.slope * middle
+    parted = (left < crossing) & (crossing < right) & (columns.start <= middle) & (middle <= columns.end)
+    return rows.of_pieces(within & (high <= 2 * scale.unit) & ~parted.any(axis=1)) & ~_long(rows, scale)
+
+
+def _above_and_below(
+    x: NDArray[np.float64], y: NDArray[np.float64], rows: Lines
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far each of the rows' pieces is from points (N,), (N, pieces): those above them, and those below."""
+    x, y = x[:, np.newaxis], y[:, np.newaxis]
+    off = rows.offset + rows.slope * x - y
+    off[(x < rows.start) | (x > rows.end)] = np.nan
+    return np.where(off < -_ITSELF_PX, -off, _FAR), np.where(off > _ITSELF_PX, off, _FAR)
 
 
 def _end_at(rows: Lines, columns: Lines, scale: Scale) -> NDArray[np.bool_]:

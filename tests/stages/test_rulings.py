@@ -289,6 +289,20 @@ def test_a_box_whose_lid_has_faded_goes_all_the_same():
     assert heights_of_pieces(unruled(ink).ink.ink) == heights_of_pieces(clean)
 
 
+def test_a_foot_that_reaches_both_sides_of_its_cell_is_no_line():
+    ink = paper()
+    for place in range(4):
+        zero(ink, 210 + 55 * place, 200)
+    ink[230:238, 305:361] = 255  # of a 2, as thick as the comb's lines
+    for row in (190, 250):
+        across(ink, row, 191, 418, thickness=8)
+    for place in range(5):
+        down(ink, 195 + 55 * place, 190, 250, thickness=8)
+    found = unruled(ink)
+    assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (2, 5)
+    assert found.ink.ink[230:238, 320:350].all()
+
+
 def test_a_comb_goes_and_the_digits_in_it_stay():
     ink = paper()
     for place in range(6):
