@@ -96,5 +96,5 @@ def _darkness(gray: NDArray[np.uint8], boxes: NDArray[np.int32], inks: list[NDAr
 
 def _are_digits(inks: list[NDArray[np.uint8]], model: DigitModel, settings: BackdropSettings) -> NDArray[np.bool_]:
     """Which pieces of ink are surely digits."""
-    chances = model.probabilities(normalise_all(inks))[:, :NOT_A_DIGIT]
+    chances = model.glance(normalise_all(inks))[:, :NOT_A_DIGIT]
     return np.asarray(chances.max(axis=1) > settings.sure_digit)

@@ -230,7 +230,7 @@ def _reads_well(numbers: Sequence[Number], candidates: int, settings: Straighten
 
 def _classify_turned(glyphs: Glyphs, sample: NDArray[np.intp], turns: int, model: DigitModel) -> NDArray[np.float32]:
     inks = [np.ascontiguousarray(np.rot90(glyphs.inks[glyph], turns)) for glyph in sample]
-    return model.probabilities(normalise_all(inks))
+    return model.glance(normalise_all(inks))
 
 
 def _doubts(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -1,8 +1,11 @@
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from docscan.errors import ModelError, SettingsError
 from docscan.settings import ReviewSettings
@@ -72,8 +75,22 @@ def test_a_crop_is_read_the_same_in_any_company(model: DigitModel, count: int) -
     assert together[0] == pytest.approx(alone[0], abs=1e-5)
 
 
-def test_no_crops_have_no_probabilities(model: DigitModel) -> None:
-    assert model.probabilities(np.empty((0, 28, 28), np.uint8)).shape == (0, 11)
+@pytest.mark.parametrize("look", [DigitModel.probabilities, DigitModel.glance])
+def test_no_crops_have_no_probabilities(
+    model: DigitModel, look: Callable[[DigitModel, NDArray[np.uint8]], NDArray[np.float32]]
+) -> None:
+    assert look(model, np.empty((0, 28, 28), np.uint8)).shape == (0, 11)
+
+
+def test_what_is_doubtful_is_the_mean_of_nine_places_and_what_is_sure_is_looked_at_once(model: DigitModel) -> None:
+    sure, blot = np.zeros((2, 28, 28), np.uint8)
+    sure[4:24, 13:15] = 255  # a 1
+    blot[8:20, 8:20] = np.random.default_rng(7).integers(0, 256, (12, 12), dtype=np.uint8)
+    places = np.array([np.roll(blot, place, axis=(0, 1)) for place in itertools.product((-1, 0, 1), repeat=2)])
+    assert model.glance(blot[np.newaxis]).max() < 0.9 < model.glance(sure[np.newaxis]).max()
+    found = model.probabilities(np.array([sure, blot]))
+    assert found[0] == pytest.approx(model.glance(sure[np.newaxis])[0], abs=1e-6)
+    assert found[1] == pytest.approx(model.glance(places).mean(axis=0), abs=1e-6)
 
 
 def test_a_model_for_other_crops_is_refused(tmp_path: Path) -> None:
