@@ -499,7 +499,7 @@ class StringSettings:
     """but no fewer than so many,"""
     confirm_below: float = 0.9995
     """all that are less sure than this;"""
-    min_loose: float = 0.25
+    min_loose: float = 0.12
     """and so are those with a piece of low ink at least this long beside them that may be a stroke of theirs:"""
     loose_reach: float = 0.35
     """no further off than this,"""

@@ -27,7 +27,8 @@ from docscan.stages.squares import squared_neighbours
 
 CONSTANT = "constant"
 _SUREST = 12.0  # log-odds: 6 in a million; nobody is surer,
-_SUREST_TWICE = 5.0  # and of what was doubtful enough to be read again, nobody than this: 7 in a thousand
+_SUREST_TWICE = 5.0  # and of digits doubtful enough to be read again, nobody than this: 7 in a thousand,
+_SUREST_STRING = 8.0  # but of strings whose digits touch: 3 in ten thousand
 _LEAST_LAYOUT = math.log(0.01)
 _USUAL_GAP = 0.2  # between digits, of their height
 _LEVEL = 0.3  # of the height: what is on one line shares as much
@@ -56,7 +57,9 @@ class Evidence:
     confirmed: Column
     """1 where they were read again for that reason only, and both readers agree ..."""
     confirmed_string: Column
-    """how sure the reader of strings was."""
+    """how sure the reader of strings was,"""
+    confirmed_crowd: Column
+    """and the share of the page's numbers for which that reader was believed: here strokes touch."""
     both: Column
     """1 where some of its digits were read again, and both readers agree ..."""
     both_alone: Column
@@ -68,7 +71,9 @@ class Evidence:
     string_alone: Column
     string_string: Column
     string_seen: Column
-    """and how sure its digits are, each looked at alone where that reader has it."""
+    """how sure its digits are, each looked at alone where that reader has it,"""
+    string_crowd: Column
+    """and the share of the page's numbers that are such: one string among digits that do not touch may be none."""
     against: Column
     """1 where it was not ..."""
     against_alone: Column
@@ -194,8 +199,12 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     looks = [_looks(number) for number in numbers]
     is_by = {who: np.array([look.believed == who for look in looks], dtype=np.float64) for who in _WHO}
     alone, string, seen = (
-        np.clip(_sure(chances), -_SUREST_TWICE, _SUREST_TWICE)
-        for chances in ([look.alone for look in looks], [look.string for look in looks], [look.seen for look in looks])
+        np.clip(_sure(chances), -_SUREST_TWICE, surest)
+        for chances, surest in (
+            ([look.alone for look in looks], _SUREST_TWICE),
+            ([look.string for look in looks], _SUREST_STRING),
+            ([look.seen for look in looks], _SUREST_TWICE),
+        )
     )
     sole = is_by["alone"] + is_by["confirmed"]
     digits = [digit.confidence for number in numbers for digit in number.digits]
@@ -216,13 +225,15 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
         crowd=is_by["alone"] * _mean(1 - sole),
         confirmed=is_by["confirmed"],
         confirmed_string=is_by["confirmed"] * string,
+        confirmed_crowd=is_by["confirmed"] * _mean(is_by["string"]),
         both=is_by["both"],
         both_alone=is_by["both"] * alone,
-        both_string=is_by["both"] * string,
+        both_string=is_by["both"] * np.minimum(string, _SUREST_TWICE),
         string=is_by["string"],
         string_alone=is_by["string"] * alone,
         string_string=is_by["string"] * string,
         string_seen=is_by["string"] * seen,
+        string_crowd=is_by["string"] * _mean(is_by["string"]),
         against=is_by["against"],
         against_alone=is_by["against"] * alone,
         digits=np.array([len(number.digits) for number in numbers], dtype=np.float64),

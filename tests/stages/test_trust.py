@@ -56,7 +56,7 @@ def test_a_chance_is_between_0_and_1(weight):
 
 
 def test_a_stroke_before_or_behind_a_number_is_a_stray():
-    low = LowInk(np.array([[-30, 20, -15, 24], [5, 20, 20, 24], [175, 20, 180, 24]], np.int32), 4.0)
+    low = LowInk(np.array([[-30, 20, -15, 24], [5, 20, 20, 24], [176, 20, 180, 24]], np.int32), 4.0)
     found = evidence(a_number("12"), a_number("3", 200), about=replace(BARE, low=low))
     assert found.stray.tolist() == pytest.approx([0.9 - 15 / 40, 0])
 
@@ -204,6 +204,18 @@ def test_of_what_was_read_twice_nobody_is_very_sure():
     found = evidence(a_number("5", looks=Looks("both", 1.0, 1.0)), a_number("5", 300, confidence=1.0))
     assert found.both_string[0] == found.both_alone[0] == pytest.approx(5)
     assert found.alone[1] == pytest.approx(12)
+
+
+@pytest.mark.parametrize(("who", "column"), [("string", "string_string"), ("confirmed", "confirmed_string")])
+def test_of_a_string_its_reader_may_be_surer(who, column):
+    assert getattr(evidence(a_number("57", looks=Looks(who, 1.0, 1.0))), column).tolist() == pytest.approx([8])
+
+
+def test_where_other_strings_touch_a_string_is_more_to_be_expected():
+    looks = [Looks(), Looks("confirmed", 0.99, 0.8), Looks("string", 0.3, 0.8), Looks("string", 0.2, 0.9)]
+    found = evidence(*(a_number("5", 300 * place, looks=one) for place, one in enumerate(looks)))
+    assert found.string_crowd.tolist() == [0, 0, 0.5, 0.5]
+    assert found.confirmed_crowd.tolist() == [0, 0.5, 0, 0]
 
 
 def test_digits_in_cells_of_their_own_are_not_apart():
