@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,19 @@ def test_a_chain_of_doubtful_digits_is_read_again_as_one():
     found = doubtful(row("123", confidence=0.9))
     assert found.boxes.tolist() == [[0, 10, 68, 40]]
     assert [members.tolist() for members in found.members] == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("crumb", "again"),
+    [
+        ((-8, 12, -2, 17), 1),  # before a 1, near its top: the bar of a 7 that broke
+        ((-8, 36, -2, 41), 0),  # at its foot: a point
+        ((-6, 12, -4, 14), 0),  # a speck
+    ],
+)
+def test_sure_digits_are_read_again_where_a_crumb_lies_above_their_foot(crumb, again):
+    about = replace(BARE, low=LowInk(np.array([crumb], np.int32), 4.0))
+    assert len(doubtful(row("123", confidence=0.999), about).boxes) == again
 
 
 def lines_of(confidences):
