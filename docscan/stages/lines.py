@@ -492,9 +492,8 @@ def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: S
         keep_columns, next_columns = _held(columns, rows, firm_rows, shape[0], scale)
         settled = np.array_equal(firm_rows, next_rows) and np.array_equal(firm_columns, next_columns)
         if settled and keep_rows.all() and keep_columns.all():
-            return rows.where(~_across_a_cell(rows, columns, scale)), columns.where(
-                ~_from_line_to_line(columns, rows, scale)
-            )
+            feet, stems = _across_a_cell(rows, columns, scale), _from_line_to_line(columns, rows, scale)
+            return rows.where(~feet), columns.where(~stems)
         rows, firm_rows = rows.where(keep_rows), next_rows[keep_rows]
         columns, firm_columns = columns.where(keep_columns), next_columns[keep_columns]
 
@@ -539,20 +538,25 @@ def _from_line_to_line(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.
 
 
 def _across_a_cell(rows: Lines, columns: Lines, scale: Scale) -> NDArray[np.bool_]:
-    """Which pieces are of short lines from one side of a cell to the other, too low for a digit above and below them.
+    """Which pieces are of short lines from one side of a cell to the other, where the cell is too low for two rows.
 
     The foot of a 2 or a 3 that reaches the sides; they run on past it both ways, as no box ends.
     """
     at_start, at_end = _meeting(rows, columns, np.ones(len(columns), np.bool_), scale)
     within = at_start.meets & at_end.meets & ~at_start.in_corner & ~at_end.in_corner
-    start, before, end, after = rows.ends()
-    above, below = _above_and_below((start + end) / 2, (before + after) / 2, rows)
+    within &= ~_long(rows, scale)[rows.first()]
+    if np.count_nonzero(within) * max(len(rows), len(columns)) > _MOST_PAIRS:
+        return np.zeros(len(rows), np.bool_)
+    start, before, end, after = rows.ends()[:, within]
+    middle = (before + after) / 2
+    above, below = _above_and_below((start + end) / 2, middle, rows)
     high = above.min(axis=1, initial=_FAR) + below.min(axis=1, initial=_FAR)
     past = scale.settings.overshoot * scale.unit
-    left, right, middle = (places[:, np.newaxis] for places in (start + past, end - past, (before + after) / 2))
-    crossing = columns.offset + columns.slope * middle
-    parted = (left < crossing) & (crossing < right) & (columns.start <= middle) & (middle <= columns.end)
-    return rows.of_pieces(within & (high <= 2 * scale.unit) & ~parted.any(axis=1)) & ~_long(rows, scale)
+    crossing = columns.offset + columns.slope * middle[:, np.newaxis]
+    inside = ((start + past)[:, np.newaxis] < crossing) & (crossing < (end - past)[:, np.newaxis])
+    inside &= (columns.start <= middle[:, np.newaxis]) & (middle[:, np.newaxis] <= columns.end)
+    within[within] = (high <= 2 * scale.unit) & ~inside.any(axis=1)
+    return rows.of_pieces(within)
 
 
 def _above_and_below(
