@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from docscan.records import Glyphs, Number, Page, PageResult, Squares, Straight, Surroundings
 from docscan.settings import Settings
-from docscan.stages.backdrop import find_backdrop
+from docscan.stages.backdrop import bears_out, find_backdrop
 from docscan.stages.binarise import binarise
 from docscan.stages.classify import DigitModel
 from docscan.stages.combs import restore_dividers
@@ -64,7 +64,8 @@ def find_numbers(page: Page, model: DigitModel, settings: Settings) -> Found:
     if not backdrop:
         return found
     clear = settings.without_backdrop(backdrop)
-    return find_in(replace(straight, ink=binarise(straight.page, clear.binarise)), model, clear, squares)
+    again = find_in(replace(straight, ink=binarise(straight.page, clear.binarise)), model, clear, squares)
+    return again if bears_out(again.weighed, found.weighed, settings.backdrop) else found
 
 
 def find_in(straight: Straight, model: DigitModel, settings: Settings, squares: Squares | None = None) -> Found:

@@ -35,10 +35,19 @@ def find_backdrop(
     look: that is most pages, and nothing stands in their way.
     """
     digits = sum(len(number.digits) for number in numbers)
-    sure = sum(len(number.digits) for number in numbers if number.confidence > limits.sure)
-    if len(glyphs) < limits.min_glyphs or sure >= limits.well_read * max(1, digits):
+    if len(glyphs) < limits.min_glyphs or _sure_digits(numbers, limits) >= limits.well_read * max(1, digits):
         return 0.0
     return _of_squares(page, glyphs, squares, limits) if squares else _of_bleed(page, glyphs, model, limits)
+
+
+def bears_out(clear: tuple[Number, ...], numbers: tuple[Number, ...], limits: BackdropSettings) -> bool:
+    """Whether a page is read no less surely `clear` of its backdrop than with it: else that was writing."""
+    return _sure_digits(clear, limits) >= _sure_digits(numbers, limits)
+
+
+def _sure_digits(numbers: tuple[Number, ...], limits: BackdropSettings) -> int:
+    """How many digits are of sure numbers."""
+    return sum(len(number.digits) for number in numbers if number.confidence > limits.sure)
 
 
 def _of_squares(page: Page, glyphs: Glyphs, squares: Squares, limits: BackdropSettings) -> float:
