@@ -547,15 +547,15 @@ def _across_a_cell(rows: Lines, columns: Lines, scale: Scale) -> NDArray[np.bool
     within &= ~_long(rows, scale)[rows.first()]
     if np.count_nonzero(within) * max(len(rows), len(columns)) > _MOST_PAIRS:
         return np.zeros(len(rows), np.bool_)
-    start, before, end, after = rows.ends()[:, within]
-    middle = (before + after) / 2
-    above, below = _above_and_below((start + end) / 2, middle, rows)
+    start, before, end, after = ends = rows.ends()[:, within]
+    above, below = _above_and_below((start + end) / 2, (before + after) / 2, rows)
     high = above.min(axis=1, initial=_FAR) + below.min(axis=1, initial=_FAR)
     past = scale.settings.overshoot * scale.unit
-    crossing = columns.offset + columns.slope * middle[:, np.newaxis]
-    inside = ((start + past)[:, np.newaxis] < crossing) & (crossing < (end - past)[:, np.newaxis])
-    inside &= (columns.start <= middle[:, np.newaxis]) & (middle[:, np.newaxis] <= columns.end)
-    within[within] = (high <= 2 * scale.unit) & ~inside.any(axis=1)
+    in_one = [
+        not any(span.start + past < crossing < span.end - past for crossing in _crossings(span, columns, 0))
+        for span in (_Span(*one) for one in ends.T.tolist())
+    ]
+    within[within] = (high <= 2 * scale.unit) & np.array(in_one, np.bool_)
     return rows.of_pieces(within)
 
 

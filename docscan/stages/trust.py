@@ -198,14 +198,11 @@ def find_evidence(numbers: tuple[Number, ...], about: Surroundings, settings: Se
     strings, limits = settings.strings, settings.trust
     looks = [_looks(number) for number in numbers]
     is_by = {who: np.array([look.believed == who for look in looks], dtype=np.float64) for who in _WHO}
-    alone, string, seen = (
-        np.clip(_sure(chances), -_SUREST_TWICE, surest)
-        for chances, surest in (
-            ([look.alone for look in looks], _SUREST_TWICE),
-            ([look.string for look in looks], _SUREST_STRING),
-            ([look.seen for look in looks], _SUREST_TWICE),
-        )
+    alone, seen = (
+        np.clip(_sure(chances), -_SUREST_TWICE, _SUREST_TWICE)
+        for chances in ([look.alone for look in looks], [look.seen for look in looks])
     )
+    string = np.clip(_sure(look.string for look in looks), -_SUREST_TWICE, _SUREST_STRING)
     sole = is_by["alone"] + is_by["confirmed"]
     digits = [digit.confidence for number in numbers for digit in number.digits]
     heights = np.array([_usual_height(number) for number in numbers], dtype=np.float64)

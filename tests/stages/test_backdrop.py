@@ -11,9 +11,9 @@ from docscan.stages.backdrop import bears_out
 from docscan.stages.classify import load_model
 
 FRONT = ("2437", "5926", "7345", "4093", "6752", "3924", "2576", "4735")
+BACK = ("7253", "2934", "5437", "4972", "3254", "9347")
 BOX = Box(0, 0, 20, 40)
 DIGIT = Digit("5", 0.9, BOX)
-BACK = ("7253", "2934", "5437", "4972", "3254", "9347")
 
 
 @pytest.fixture(scope="module")
