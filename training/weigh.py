@@ -2,8 +2,8 @@
 
     python -m training.weigh docscan/models --data ../shared/data --jobs 2
 
-Two minutes on two cores. Run it whenever a model or a stage changes: it rewrites the file's metadata and leaves the
-network as it is. training/export.py does the same by itself.
+Five to eight minutes on two cores. Run it whenever a model or a stage changes: it rewrites the file's metadata and
+leaves the network as it is. training/export.py does the same by itself.
 
 Every number docscan reads on the pages is right or wrong, and has its evidence (docscan/stages/trust.py). A logistic
 regression of the one on the other says what counts: Platt, Probabilities for SV machines, 1999, here with many scores.
