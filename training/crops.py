@@ -363,7 +363,20 @@ def _own_ink(labels: NDArray[np.int32], areas: NDArray[np.intp], box: Sequence[i
     own[np.unique(edges)] &= counts[np.unique(edges)] >= 0.25 * counts.max()
     own |= counts >= 0.5 * counts.max()
     own[0] = False
-    return np.where(own[inside], np.uint8(255), np.uint8(0))
+    return _without_cut_off(np.where(own[inside], np.uint8(255), np.uint8(0)))
+
+
+def _without_cut_off(ink: NDArray[np.uint8], share: float = 0.25) -> NDArray[np.uint8]:
+    """Ink (h, w) of a box without what its sides cut off touching neighbours: less than a `share` of the digit."""
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    if count <= 2:
+        return ink
+    areas = stats[:, cv2.CC_STAT_AREA]
+    areas[0] = 0
+    at_sides = np.unique(pieces[:, [0, -1]])
+    own = areas > 0
+    own[at_sides] = areas[at_sides] >= share * areas.max()
+    return np.where(own[pieces], ink, np.uint8(0))
 
 
 def main_pieces(ink: NDArray[np.uint8], share: float = 0.15) -> NDArray[np.uint8]:

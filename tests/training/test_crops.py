@@ -231,6 +231,15 @@ def test_a_neighbour_that_reaches_into_the_box_is_left_out():
     assert ink.shape == (40, 8)
 
 
+@pytest.mark.parametrize(("right", "expected"), [(37, 8), (42, 22)])
+def test_little_that_the_side_of_a_box_cuts_off_a_touching_neighbour_is_left_out(right, expected):
+    gray = digit_page()
+    gray[24:60, 36:52] = 30
+    gray[57:60, 20:52] = 30  # joins them below the box
+    [ink] = labelled_boxes(gray, [(16, 15, right, 55)])
+    assert ink.shape[1] == expected
+
+
 def test_a_dash_that_runs_out_of_the_box_is_left_out():
     gray = digit_page()
     gray[30:33, 30:42] = 30  # two thirds of it inside
