@@ -33,6 +33,7 @@ OPSET = 17
 AGREEMENT_CROPS = 1000
 QUANTISING_PAGES = 8  # of each kind
 QUICK_BATCH = 512
+KERAS_BATCH = 256
 COMPILED_BATCH = 4096
 PAGE_THRESHOLD = 110.0  # gray level that cuts ink from paper where a crop stands for one of a page
 LARGEST_DIFFERENCE = 1e-4  # of any logit, between Keras and ONNX Runtime
@@ -110,7 +111,7 @@ def measure(path: Path, test: Digits) -> str:
 
 def logits_of(model: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A Keras model's logits (N, 11) of crops (N, 28, 28) uint8."""
-    return np.asarray(model.predict(as_input(crops), batch_size=256, verbose=0))
+    return _by_batches(lambda batch: np.asarray(model.predict_on_batch(as_input(batch))), KERAS_BATCH, crops)
 
 
 def quick(model: Any, crops: NDArray[np.uint8]) -> Logits:

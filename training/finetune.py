@@ -131,7 +131,10 @@ def _train_on(model: Any, own: Digits, rehearsed: Digits, seed: int) -> None:
         mine, theirs = rng.integers(len(own), size=share), rng.integers(len(rehearsed), size=share)
         images = augment(np.concatenate([own.images[mine], rehearsed.images[theirs]]), rng, Augmentation())
         labels = np.concatenate([own.labels[mine], rehearsed.labels[theirs]])
-        model.fit(as_input(images), labels, batch_size=BATCH, shuffle=True, verbose=0)
+        order = rng.permutation(len(images))
+        for first in range(0, len(order), BATCH):
+            batch = order[first : first + BATCH]
+            model.train_on_batch(as_input(images[batch]), labels[batch])
 
 
 def _accuracy(model: Any, digits: Digits) -> float:
