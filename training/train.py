@@ -3,14 +3,14 @@
     python -m training.train --data ../shared/data --out docscan/models
 
 The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by
-share and bent anew every time they are shown (mixture.py). Teachers learn from the labels: some are shown every hand,
-some little but MNIST's, where a 1 may have a flag and a 4 be open. The network that is shipped learns what they say of
-every crop it is shown, as it is bent: of MNIST's half what those at home there say, half what the others say. What they
-saw whole it may see broken, as a dry pen leaves it. Hinton, Vinyals & Dean, Distilling the knowledge in a
-neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge distillation: a good teacher is patient and
-consistent, CVPR 2022, arXiv:2106.05237. With `--elder` it begins as a network trained before, which is then the one
-teacher of every hand: of all but MNIST it is told what it says already, and keeps it. Li & Hoiem, Learning without
-forgetting, ECCV 2016, arXiv:1606.09282.
+share and bent anew every time they are shown (mixture.py). Elders learn from the labels. All others begin as one of
+them: natives, which are shown little but MNIST's, where a 1 may have a flag and a 4 be open, and the network that is
+shipped. It learns what its teachers say of every crop it is shown, as it is bent: elders of all, and of MNIST's natives
+for a half. What they saw whole it may see broken, as a dry pen leaves it. Hinton, Vinyals & Dean, Distilling the
+knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge distillation: a good teacher
+is patient and consistent, CVPR 2022, arXiv:2106.05237. With `--elder` a network trained before is the one elder: of all
+but MNIST the next is told what it says already, and keeps it. Li & Hoiem, Learning without forgetting, ECCV 2016,
+arXiv:1606.09282.
 
 Keras 3 on any backend
 (KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made elsewhere (export.py). Without
@@ -45,19 +45,21 @@ from training.stocks import Split, load_stocks
 from training.weigh import Course
 
 PEAK_RATE = 3e-3
-GENTLE_RATE = 3e-4  # of a network that was trained before
+AGAIN_RATE = 2e-3  # of a network that begins as an elder, which learnt from labels alone
+NATIVE_RATE = 1e-3
+GENTLE_RATE = 3e-4  # of one that begins as a network that was shipped before
 WARM_UP = 0.04  # of all steps
 AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
 CHUNKS = 260  # of 32,768 crops: 8.5 million shown
 PAGES = 2000
 VALIDATION_PAGES = 200
-TEACHERS, LESSONS = 3, 120  # of those chunks for each teacher of every hand
-NATIVE_LESSONS = 11 / 12  # as many for each teacher at home in MNIST
+TEACHERS, LESSONS = 2, 110  # elders, and how many of those chunks each is shown
+NATIVE_LESSONS = 1 / 4  # as many for each native
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
 BROKEN_SHARE = 0.08  # of the crops that are shown, but for cheques': their print breaks them
 HOME = ("mnist", "mnist bent")
-SHARES = {"mnist": 0.21, "mnist bent": 0.21, "pages": 0.34, "others": 0.07, "cheques": 0.13, "small sets": 0.04}
+SHARES = {"mnist": 0.21, "mnist bent": 0.21, "pages": 0.32, "others": 0.09, "cheques": 0.13, "small sets": 0.04}
 NATIVES = ({"mnist": 0.5, "mnist bent": 0.5}, {"mnist": 0.4, "mnist bent": 0.4, "pages": 0.2})
 HARDLY = Augmentation(
     rotation_deg=8.0,
@@ -86,11 +88,11 @@ class Recipe:
     chunks: int = CHUNKS
     pages: int = PAGES
     teachers: int = TEACHERS
-    """Networks like the one that is shipped; 0: it learns from the labels itself."""
+    """Elders, networks like the one that is shipped; 0: it learns from the labels itself."""
     lessons: int = LESSONS
-    """Chunks that each teacher of every hand is shown."""
+    """Chunks that each of them is shown."""
     elder: Path | None = None
-    """A network that was trained before, to begin from and to learn from in place of teachers of every hand."""
+    """A network that was trained before, in their place."""
     bfloat16: bool = False
     """Products in 16 bits: on processors that have them, twice as fast."""
     seed: int = 1
@@ -109,14 +111,22 @@ class Recipe:
         """Whether it learns from other networks, or from the labels."""
         return self.teachers > 0 or self.elder is not None
 
-    def of_teachers(self) -> "Recipe":
-        """That of the teachers of every hand, from a seed of their own."""
-        return dataclasses.replace(self, chunks=self.lessons, seed=self.seed + 1000, elder=None)
+    def of_elders(self) -> "Recipe":
+        """Theirs, from a seed of their own."""
+        return dataclasses.replace(self, chunks=self.lessons, seed=self.seed + 1000)
 
     def of_native(self, number: int) -> "Recipe":
         """That of a teacher at home in MNIST."""
-        lessons = round(NATIVE_LESSONS * self.lessons)
-        return dataclasses.replace(self, chunks=lessons, seed=self.seed + 2000 + number, elder=None)
+        lessons = max(1, round(NATIVE_LESSONS * self.lessons))
+        return dataclasses.replace(self, chunks=lessons, seed=self.seed + 2000 + number)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """A network to begin as, and the rate at which to go on."""
+
+    network: Any
+    peak: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +146,8 @@ class Teachers:
         """
         said = self._say(chunk.digits.images, chunk.pools)
         is_torn = (torn != chunk.digits.images).any(axis=(1, 2))
-        said[is_torn] = (said[is_torn] + self._say(torn[is_torn], chunk.pools[is_torn])) / 2
+        if is_torn.any():
+            said[is_torn] = (said[is_torn] + self._say(torn[is_torn], chunk.pools[is_torn])) / 2
         return said
 
     def _say(self, crops: NDArray[np.uint8], pools: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -153,8 +164,12 @@ def train(recipe: Recipe) -> None:
 
     split, pools, judged = prepare(recipe)
     held_out = {"held-out writers": split.mnist.validation, "held-out pages": judged}
-    teachers = taught(pools, held_out, recipe) if recipe.is_taught else None
-    [model] = fit(pools, held_out, recipe, teachers=teachers)
+    if recipe.is_taught:
+        elders = elders_of(pools, held_out, recipe)
+        start = Start(elders[0], AGAIN_RATE if recipe.elder is None else GENTLE_RATE)
+        [model] = fit(pools, held_out, recipe, start=start, teachers=teachers_of(pools, held_out, recipe, elders))
+    else:
+        [model] = fit(pools, held_out, recipe)
     settled = calibrate(logits_of(model, judged.images), judged.labels)
     lean_from_none(model, settled.none_bias)
     print(f"temperature {settled.temperature}, logit of none lowered by {settled.none_bias}")
@@ -199,21 +214,23 @@ def as_written(stocks: Sequence[Stock]) -> list[Stock]:
     ]
 
 
-def taught(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe) -> Teachers:
-    """The teachers, each having learnt from the labels of the pools."""
-    examples = np.concatenate([digits.images[:EXAMPLES] for digits in judged.values()])
-    if recipe.elder is None:
-        of_every_hand = fit(pools, judged, recipe.of_teachers(), networks=recipe.teachers)
-    else:
-        of_every_hand = [network_at(recipe.elder)]
+def elders_of(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe) -> list[Any]:
+    """The network that was trained before, or some that learn from the labels of the pools."""
+    if recipe.elder is not None:
+        return [network_at(recipe.elder)]
+    return fit(pools, judged, recipe.of_elders(), networks=recipe.teachers)
+
+
+def teachers_of(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe, elders: Sequence[Any]) -> Teachers:
+    """The elders, and natives that begin as those and learn from the labels of their own pools."""
     natives = []
     for number, shares in enumerate(NATIVES):
         at_home = [dataclasses.replace(pool, share=shares[pool.name]) for pool in pools if pool.name in shares]
-        natives += fit(at_home, judged, recipe.of_native(number))
+        start = Start(elders[number % len(elders)], NATIVE_RATE)
+        natives += fit(at_home, judged, recipe.of_native(number), start=start)
     home = np.array([place for place, pool in enumerate(pools) if pool.name in HOME], np.uint8)
-    return Teachers(
-        [quick(model, examples) for model in of_every_hand], [quick(model, examples) for model in natives], home
-    )
+    examples = np.concatenate([digits.images[:EXAMPLES] for digits in judged.values()])
+    return Teachers([quick(model, examples) for model in elders], [quick(model, examples) for model in natives], home)
 
 
 def fit(
@@ -222,13 +239,17 @@ def fit(
     recipe: Recipe,
     *,
     networks: int = 1,
+    start: Start | None = None,
     teachers: Teachers | None = None,
 ) -> list[Any]:
-    """Networks trained on one showing of the mixture, each from weights of its own, averaged over the last chunks.
+    """Networks trained on one showing of the mixture, averaged over the last chunks.
+
+    Each begins from weights of its own, or all as `start`.
 
     They learn what the `teachers` say; without any, the labels, and then nothing is broken: no label says what is left.
     """
-    learners = [_learner(recipe, recipe.seed + number, is_taught=teachers is not None) for number in range(networks)]
+    is_taught = teachers is not None
+    learners = [_learner(recipe, recipe.seed + number, start, is_taught=is_taught) for number in range(networks)]
     averaged: list[list[Any]] = [[] for _ in learners]
     parameters = learners[0].model.count_params()
     print(f"{networks} x {parameters:,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
@@ -288,17 +309,17 @@ def said_by(teachers: Sequence[Logits], crops: NDArray[np.uint8]) -> NDArray[np.
     return said
 
 
-def _learner(recipe: Recipe, seed: int, *, is_taught: bool) -> Learner:
+def _learner(recipe: Recipe, seed: int, start: Start | None, *, is_taught: bool) -> Learner:
     import keras
 
     keras.utils.set_random_seed(seed)
     steps = recipe.chunks * (CHUNK // BATCH)
-    peak = PEAK_RATE if recipe.elder is None else GENTLE_RATE
+    peak = PEAK_RATE if start is None else start.peak
     schooling = Schooling(peak, steps, round(WARM_UP * steps), is_taught, recipe.bfloat16)
     with products_of(bfloat16=recipe.bfloat16):
         model = build_network(rounded=True)
-    if recipe.elder is not None:
-        model.set_weights(network_at(recipe.elder).get_weights())
+    if start is not None:
+        model.set_weights(start.network.get_weights())
     return learner_of(model, schooling)
 
 
@@ -332,9 +353,9 @@ def main() -> None:
     parser.add_argument("--no-fonts", action="store_true", help="do without printed digits; needs no network")
     parser.add_argument("--chunks", type=int, default=CHUNKS, help=f"of {CHUNK} crops to show ({CHUNKS})")
     parser.add_argument("--pages", type=int, default=PAGES, help=f"to draw ({PAGES})")
-    parser.add_argument("--teachers", type=int, default=TEACHERS, help=f"of every hand, to learn from ({TEACHERS})")
-    parser.add_argument("--elder", type=Path, help="a digits.keras to begin from and learn from in their place")
-    parser.add_argument("--lessons", type=int, default=LESSONS, help=f"chunks each teacher is shown ({LESSONS})")
+    parser.add_argument("--teachers", type=int, default=TEACHERS, help=f"elders to learn from ({TEACHERS})")
+    parser.add_argument("--elder", type=Path, help="a digits.keras, to begin as and learn from in their place")
+    parser.add_argument("--lessons", type=int, default=LESSONS, help=f"chunks each elder is shown ({LESSONS})")
     parser.add_argument("--bfloat16", action="store_true", help="multiply in 16 bits, twice as fast on new processors")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and augmentation (1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes that draw and bend (1)")

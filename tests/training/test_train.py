@@ -1,4 +1,3 @@
-import dataclasses
 import functools
 import re
 import sys
@@ -9,7 +8,7 @@ import pytest
 
 from docscan.errors import ModelError
 from docscan.stages.classify import SHIPPED, load_model
-from training import mixture, stocks
+from training import mixture, network, stocks
 from training.augment import Augmentation
 from training.crops import Stock
 from training.data import MNIST_FILES, Digits
@@ -93,17 +92,16 @@ def test_leaning_from_none_lowers_its_logit_and_no_other():
 def test_the_recipe_is_the_command_without_its_paths(fonts, ending):
     recipe = train.Recipe(Path("data"), Path("out"), fonts, chunks=7, pages=9, teachers=0, seed=3, jobs=2)
     assert recipe.command() == f"python -m training.train --chunks 7 --pages 9 --teachers 0 {ending}"
-    assert recipe.of_teachers().chunks == recipe.lessons == 120
-    assert recipe.of_native(1).chunks == 110
-    assert len({one.seed for one in (recipe, recipe.of_teachers(), recipe.of_native(0), recipe.of_native(1))}) == 4
+    assert recipe.of_elders().chunks == recipe.lessons == 110
+    assert recipe.of_native(1).chunks == 28
+    assert len({one.seed for one in (recipe, recipe.of_elders(), recipe.of_native(0), recipe.of_native(1))}) == 4
 
 
 def test_a_network_that_begins_as_an_elder_says_so(tmp_path):
     recipe = train.Recipe(None, Path("out"), chunks=7, pages=9, elder=tmp_path / "digits.keras")
     assert recipe.command() == (
-        "python -m training.train --chunks 7 --pages 9 --elder digits.keras --lessons 120 --seed 1"
+        "python -m training.train --chunks 7 --pages 9 --elder digits.keras --lessons 110 --seed 1"
     )
-    assert recipe.of_native(0).elder is recipe.of_teachers().elder is None
     assert train.after(None) == ""
     assert train.after(recipe.elder) == f"; before that: {recipe.elder}"
     export.Origin("ink", "python -m training.train --seed 7", 1.0).write(tmp_path)
@@ -112,21 +110,45 @@ def test_a_network_that_begins_as_an_elder_says_so(tmp_path):
         train.network_at(recipe.elder)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_a_network_with_an_elder_begins_as_it(tmp_path, monkeypatch):
+def test_a_network_begins_as_its_start_and_goes_on_at_its_rate(tmp_path, monkeypatch):
     for module in (mixture, train):
         monkeypatch.setattr(module, "CHUNK", 512)
     elder = build_network()
-    elder.save(tmp_path / "digits.keras")
     crops = Digits(np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10)
     pools = [mixture.Pool("mnist", crops, 1.0, Augmentation())]
-    teachers = train.Teachers([functools.partial(export.logits_of, elder)], [], np.array([], np.uint8))
-    recipe = train.Recipe(None, tmp_path, chunks=1, elder=tmp_path / "digits.keras")
-    [kept] = train.fit(pools, {"crops": crops}, recipe, teachers=teachers)
-    [forgot] = train.fit(pools, {"crops": crops}, dataclasses.replace(recipe, elder=None), teachers=teachers)
+    recipe = train.Recipe(None, tmp_path, chunks=1)
+    [kept] = train.fit(pools, {"crops": crops}, recipe, start=train.Start(elder, 1e-3))
+    [forgot] = train.fit(pools, {"crops": crops}, recipe)
     begun, one, another = (model.get_layer("stem").get_weights()[0] for model in (elder, kept, forgot))
-    assert np.abs(one - begun).max() < 0.01  # two steps on
+    assert 0 < np.abs(one - begun).max() < 0.01  # two steps on
     assert np.abs(another - begun).max() > 0.1
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("is_elder_given", [False, True])
+def test_all_begin_as_elders_and_listen_to_them(is_elder_given, tmp_path, monkeypatch):
+    elders = [build_network() for _ in range(1 if is_elder_given else 2)]
+    elders[0].save(tmp_path / "digits.keras")
+    begun = []
+
+    def fitted(pools, judged, recipe, *, networks=1, start=None, teachers=None):
+        begun.append((networks, recipe.chunks, start and (start.network, start.peak)))
+        return elders if start is None else [start.network]
+
+    monkeypatch.setattr(train, "fit", fitted)
+    monkeypatch.setattr(train, "quick", lambda model, _: model)
+    crops = Digits(np.zeros((4, 28, 28), np.uint8), np.arange(4))
+    pools = [mixture.Pool(name, crops, share, Augmentation()) for name, share in train.SHARES.items()]
+    recipe = train.Recipe(None, tmp_path, elder=tmp_path / "digits.keras" if is_elder_given else None)
+    found = train.elders_of(pools, {"crops": crops}, recipe)
+    teachers = train.teachers_of(pools, {"crops": crops}, recipe, found)
+    assert begun[:-2] == ([] if is_elder_given else [(2, 110, None)])
+    assert begun[-2:] == [(1, 28, (elder, train.NATIVE_RATE)) for elder in (found[0], found[-1])]
+    assert teachers.of_every_hand == found
+    assert teachers.natives == [found[0], found[-1]]
+    assert teachers.home.tolist() == [0, 1]
+    said = [export.logits_of(model, np.zeros((1, 28, 28), np.uint8) + 9) for model in (elders[0], found[0])]
+    assert said[0] == pytest.approx(said[1], abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -183,6 +205,25 @@ def test_of_a_broken_crop_half_is_what_teachers_say_of_it_whole():
     said = train.Teachers([saying_how_many_are_dark], [], np.array([], np.uint8)).answers(chunk, torn)
     assert said[:, 5] == pytest.approx([1, 0.5])
     assert said[:, 4] == pytest.approx([0, 0.5])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_network_that_is_trained_normalises_as_keras_does(training, monkeypatch):
+    crops = np.random.default_rng(0).random((64, 28, 28, 1), dtype=np.float32)
+    quick = build_network(rounded=True)
+    import keras
+
+    monkeypatch.setattr(network, "_fused_normalisation", lambda: keras.layers.BatchNormalization)
+    plain = build_network(rounded=True)
+    plain.set_weights(quick.get_weights())
+    assert type(quick.get_layer("stem_norm")) is not type(plain.get_layer("stem_norm"))
+    # Up to where pieces of the network are dropped at random.
+    ours, keras_own = (keras.Model(one.input, one.get_layer("average").output) for one in (quick, plain))
+    for _ in range(3):
+        said, exact = (np.asarray(one(crops, training=training)) for one in (ours, keras_own))
+    assert said == pytest.approx(exact, abs=1e-4)
+    for weights, expected in zip(quick.get_weights(), plain.get_weights(), strict=True):
+        assert weights == pytest.approx(expected, abs=2e-3)
 
 
 def test_a_teacher_says_the_same_in_integers():
