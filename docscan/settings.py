@@ -30,6 +30,13 @@ class BinariseSettings:
     """The paper window is this part of the short side (9 mm of A4): wider than any pen stroke."""
     min_window_px: int = 15
     """... and at least this wide, so that a 30 px high cell is not all window."""
+    min_windows: float = 8
+    """A picture of fewer to its short side is one string, in one pen, perhaps in its cell: a line is no ink there that
+    others are measured by,"""
+    frame_share: float = 0.65
+    """which is at least this part of the short side,"""
+    strip_contrast: float = 0.06
+    """and ink is darker than its paper by this share, not by `min_contrast`."""
     ink_share: float = 0.35
     """Ink is at least this share as dark as the darkest ink near by: below half, for faint beside bold."""
     pale_share: float = 0.25

@@ -18,6 +18,7 @@ from docscan.stages.components import label
 
 _WHITE = 255
 _NEIGHBOURHOOD_PX = 41  # on the reduced page: wider than a digit
+_DARKEST_OF_STRIP = 98  # percentile: as dark as a pen is where it is darkest
 _GAUSSIAN_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
@@ -137,19 +138,32 @@ def _thresholds(
     paper = cv2.morphologyEx(cv2.blur(small, (5, 5)), cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
     paper = cv2.blur(paper, (window // 2 | 1, window // 2 | 1))
     near = window // 3 | 1
-    contrast = cv2.dilate(cv2.subtract(paper, darkest), np.ones((near, near), np.uint8))
-    contrast = cv2.blur(contrast, (near, near))
+    darkness = np.asarray(cv2.subtract(paper, darkest), dtype=np.uint8)
+    is_strip = min(small.shape) < settings.min_windows * window
+    if is_strip:
+        darkness = _without_frame(darkness, round(settings.frame_share * min(small.shape)))
+    contrast = cv2.blur(cv2.dilate(darkness, np.ones((near, near), np.uint8)), (near, near))
+    if is_strip:
+        contrast = np.maximum(contrast, np.uint8(np.percentile(darkness, _DARKEST_OF_STRIP)))
     step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
     noise = _noise(gray.reshape(-1)[::step])
     sheet = _is_sheet(paper, window // 4, settings)
     # What is asked of a pixel depends on one gray level or on another: 256 answers each, and no arithmetic on floats.
     levels = np.arange(256, dtype=np.float32)
-    of_paper = np.maximum(levels * np.float32(settings.min_contrast), np.float32(settings.noise_sigmas * noise))
+    least_contrast = settings.strip_contrast if is_strip else settings.min_contrast
+    of_paper = np.maximum(levels * np.float32(least_contrast), np.float32(settings.noise_sigmas * noise))
     floor = cv2.LUT(paper, _up(of_paper))
     for share, least in ((settings.ink_share, 1.0), (settings.pale_share, settings.min_pale_darkness)):
         of_contrast = np.maximum(levels * np.float32(share), np.float32(least * settings.min_darkness))
         threshold = cv2.subtract(paper, cv2.max(floor, cv2.LUT(contrast, _up(of_contrast))))
         yield np.asarray(threshold * sheet, dtype=np.uint8)  # nothing is darker than black
+
+
+def _without_frame(darkness: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:
+    """How dark a picture (h, w) is beside its level and upright lines of at least `length` px: 0 on those."""
+    line = np.ones((max(1, length), 1), np.uint8)
+    upright, level = (cv2.morphologyEx(darkness, cv2.MORPH_OPEN, along) for along in (line, line.T))
+    return np.asarray(cv2.subtract(darkness, cv2.max(upright, level)), dtype=np.uint8)
 
 
 def _up(levels: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -84,6 +84,7 @@ def tricks() -> Iterator[Trick]:
     yield Trick("pale ink where lines are looked for", {"binarise": _without_pale})
     for method in ("otsu", "adaptive", "sauvola", "wolf"):
         yield Trick(f"our local threshold ({method} instead)", settings=_set("binarise", method=method))
+    yield Trick("paler ink in pictures of one string", settings=_set("binarise", min_windows=0.0))
     yield Trick("levelling", settings=_set("straighten", least_deg=90.0, least_row_deg=90.0))
     yield Trick("punch holes left out", {"leave_out_holes": lambda ink: ink})
     yield Trick("squared paper and what shows through left out", {"find_backdrop": lambda *_: 0.0})

@@ -47,6 +47,25 @@ def test_faint_pencil_is_ink_on_a_page_with_a_black_line():
     assert ink_of(gray)[130, 100]
 
 
+@pytest.mark.parametrize(("paper", "pencil"), [(226, 196), (226, 210)])
+def test_pencil_far_paler_than_the_lines_of_its_cell_is_ink(paper, pencil):
+    gray = np.full((34, 60), paper, np.uint8)
+    gray[3:5, :] = gray[30:32, :] = gray[:, 54:56] = 110
+    gray[9:25, 20:22] = gray[23:25, 20:30] = pencil
+    ink = ink_of(gray)
+    assert ink[9:25, 20:22].all()
+    assert ink[10:25, 54:56].all()
+    assert not ink[7:28, 2:18].any()
+
+
+def test_what_is_far_paler_than_the_pen_is_no_ink_anywhere_in_its_cell():
+    gray = np.full((34, 60), 226, np.uint8)
+    gray[9:25, 48:51] = 60
+    gray[9:25, 10:13] = 226 - 45  # 27 % as dark, farther away than ink near by
+    assert ink_of(gray)[9:25, 48:51].all()
+    assert not ink_of(gray)[:, :20].any()
+
+
 def test_a_printed_line_beside_a_bold_pen_is_pale_ink():
     gray = page_with_a_stroke(paper=240, stroke=20, shape=(1200, 900))
     gray[100:160, 85:105] = 20
