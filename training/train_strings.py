@@ -70,7 +70,7 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
     import keras
 
     with products_of(bfloat16=recipe.bfloat16):
-        model = build_string_network()
+        model = build_string_network(quick=True)
     is_compiled = keras.backend.backend() == "jax"
     stepper = _tensorflow_stepper if keras.backend.backend() == "tensorflow" else _stepper
     step, averaged, losses = stepper(model, _optimiser(recipe)), [], []
@@ -91,10 +91,11 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
             )
             if checkpoints is not None:
                 model.save_weights(checkpoints / "checkpoint.weights.h5")
-    trained = build_string_network()
-    trained.set_weights([np.mean(weights, axis=0) for weights in zip(*averaged or [model.get_weights()], strict=True)])
+    refreshed, trained = build_string_network(quick=True), build_string_network()
+    refreshed.set_weights([np.mean(kept, axis=0) for kept in zip(*averaged or [model.get_weights()], strict=True)])
     for batch in recent:
-        trained(as_input(batch.pixels), training=True)
+        refreshed(as_input(batch.pixels), training=True)
+    trained.set_weights(refreshed.get_weights())
     print(f"averaged weights: {shares(trained, pools.judged)}", flush=True)
     return trained
 

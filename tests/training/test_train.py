@@ -213,7 +213,7 @@ def test_the_network_that_is_trained_normalises_as_keras_does(training, monkeypa
     quick = build_network(rounded=True)
     import keras
 
-    monkeypatch.setattr(network, "_fused_normalisation", lambda: keras.layers.BatchNormalization)
+    monkeypatch.setattr(network, "quick_normalisation", lambda: keras.layers.BatchNormalization)
     plain = build_network(rounded=True)
     plain.set_weights(quick.get_weights())
     assert type(quick.get_layer("stem_norm")) is not type(plain.get_layer("stem_norm"))
