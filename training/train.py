@@ -51,11 +51,12 @@ GENTLE_RATE = 3e-4  # of one that begins as a network that was shipped before
 WARM_UP = 0.04  # of all steps
 AVERAGED_SHARE = 0.06  # the weights shipped are the mean of those after each of the last chunks
 REFRESH_BATCHES = 100  # that teach the batch normalisations the averaged weights
-CHUNKS = 260  # of 32,768 crops: 8.5 million shown
+CHUNKS = 240  # of 32,768 crops: 7.9 million shown
 PAGES = 2000
 VALIDATION_PAGES = 200
 TEACHERS, LESSONS = 2, 110  # elders, and how many of those chunks each is shown
 NATIVE_LESSONS = 1 / 4  # as many for each native
+REPORTS = 10  # of how far a network has come: each reads all that is held out
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
 BROKEN_SHARE = 0.08  # of the crops that are shown, but for cheques': their print breaks them
 HOME = ("mnist", "mnist bent")
@@ -265,7 +266,7 @@ def fit(
         if number > (1 - AVERAGED_SHARE) * recipe.chunks:
             for learner, weights in zip(learners, averaged, strict=True):
                 weights.append(learner.settle().get_weights())
-        if number % max(1, recipe.chunks // 20) == 0:
+        if number % -(-recipe.chunks // REPORTS) == 0:
             found, seconds = accuracies(learners[0].settle(), judged), time.perf_counter() - started
             print(f"{number}/{recipe.chunks}: loss {np.mean(losses):.4f}, {found}, {seconds:.0f} s", flush=True)
     return [_averaged(weights, last, judged) for weights in averaged]
