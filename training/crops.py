@@ -363,30 +363,24 @@ def _own_ink(labels: NDArray[np.int32], areas: NDArray[np.intp], box: Sequence[i
     own[np.unique(edges)] &= counts[np.unique(edges)] >= 0.25 * counts.max()
     own |= counts >= 0.5 * counts.max()
     own[0] = False
-    return _without_cut_off(np.where(own[inside], np.uint8(255), np.uint8(0)))
+    # What the sides of the box cut off a neighbour that the digit touches goes as well.
+    return main_pieces(np.where(own[inside], np.uint8(255), np.uint8(0)), share=0.25, only_at_sides=True)
 
 
-def _without_cut_off(ink: NDArray[np.uint8], share: float = 0.25) -> NDArray[np.uint8]:
-    """Ink (h, w) of a box without what its sides cut off touching neighbours: less than a `share` of the digit."""
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    if count <= 2:
-        return ink
-    areas = stats[:, cv2.CC_STAT_AREA]
-    areas[0] = 0
-    at_sides = np.unique(pieces[:, [0, -1]])
-    own = areas > 0
-    own[at_sides] = areas[at_sides] >= share * areas.max()
-    return np.where(own[pieces], ink, np.uint8(0))
+def main_pieces(ink: NDArray[np.uint8], share: float = 0.15, *, only_at_sides: bool = False) -> NDArray[np.uint8]:
+    """The components of ink (h, w) that hold at least `share` of what the largest does: no crumbs.
 
-
-def main_pieces(ink: NDArray[np.uint8], share: float = 0.15) -> NDArray[np.uint8]:
-    """The components of ink (h, w) that hold at least `share` of what the largest does: no crumbs."""
+    `only_at_sides`: that is asked of those alone which reach the left or right side.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats((ink > 127).astype(np.uint8), connectivity=8)
     if count <= 2:
         return ink
     areas = stats[:, cv2.CC_STAT_AREA]
     areas[0] = 0
-    return np.where((areas >= share * areas.max())[labels], ink, np.uint8(0))
+    kept = areas >= share * areas.max()
+    if only_at_sides:
+        kept |= ~np.isin(np.arange(count), labels[:, [0, -1]])
+    return np.where(kept[labels], ink, np.uint8(0))
 
 
 def cut_to_ink(image: NDArray[np.uint8], threshold: int = 40) -> NDArray[np.uint8]:

@@ -139,18 +139,17 @@ def _thresholds(
     paper = cv2.blur(paper, (window // 2 | 1, window // 2 | 1))
     near = window // 3 | 1
     darkness = np.asarray(cv2.subtract(paper, darkest), dtype=np.uint8)
-    is_strip = min(small.shape) < settings.min_windows * window
-    if is_strip:
+    least_contrast, darkness_of_pen = settings.min_contrast, 0.0
+    if min(small.shape) < settings.min_windows * window:  # one string
         darkness = _without_frame(darkness, round(settings.frame_share * min(small.shape)))
+        least_contrast, darkness_of_pen = settings.strip_contrast, float(np.percentile(darkness, _DARKEST_OF_STRIP))
     contrast = cv2.blur(cv2.dilate(darkness, np.ones((near, near), np.uint8)), (near, near))
-    if is_strip:
-        contrast = np.maximum(contrast, np.uint8(np.percentile(darkness, _DARKEST_OF_STRIP)))
+    contrast = np.maximum(contrast, np.uint8(darkness_of_pen))
     step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
     noise = _noise(gray.reshape(-1)[::step])
     sheet = _is_sheet(paper, window // 4, settings)
     # What is asked of a pixel depends on one gray level or on another: 256 answers each, and no arithmetic on floats.
     levels = np.arange(256, dtype=np.float32)
-    least_contrast = settings.strip_contrast if is_strip else settings.min_contrast
     of_paper = np.maximum(levels * np.float32(least_contrast), np.float32(settings.noise_sigmas * noise))
     floor = cv2.LUT(paper, _up(of_paper))
     for share, least in ((settings.ink_share, 1.0), (settings.pale_share, settings.min_pale_darkness)):
