@@ -134,9 +134,10 @@ class _Programmed:
     def settle(self) -> Any:
         trained, others, _ = self.state
         for variable, value in zip(self.model.trainable_variables, trained, strict=True):
-            variable.assign(value)
+            variable.assign(np.array(value))
+        # By way of the host: Keras's predict on JAX gives the model's own buffers away, and the state goes on.
         for variable, value in zip(self.model.non_trainable_variables, others, strict=True):
-            variable.assign(value)
+            variable.assign(np.array(value))
         return self.model
 
 
