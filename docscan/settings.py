@@ -227,6 +227,13 @@ class RulingSettings:
     """thinner than this,"""
     frame_length: float = 1.4
     """and off the picture or at least this long: a 1 at the end of a tight string is as long as a digit."""
+    string_px: int = 120
+    """A picture with a side shorter than this is one string, perhaps in its cell or comb: a line there runs off it"""
+    string_share: float = 0.75
+    """or has ink along this share of it; and does both, an upright one from edge to edge,"""
+    string_thin: float = 0.75
+    """or is no thicker than this part of the pen's strokes; or is held by others at both ends, two uprights at least:
+    others are 1s and feet of noughts."""
     least_squares: int = 14
     """Squared paper has so many lines both ways: a sudoku has ten,"""
     square_seen: float = 0.35

@@ -598,6 +598,12 @@ def _held(
     return firm_ones | lines.of_pieces(straight & (at_start.in_corner | at_end.in_corner)), firm_ones
 
 
+def held_at_both_ends(lines: Lines, others: Lines, scale: Scale) -> NDArray[np.bool_]:
+    """Which pieces are of lines that begin and end at one of the others."""
+    at_start, at_end = _meeting(lines, others, np.ones(len(others), np.bool_), scale)
+    return lines.of_pieces(at_start.meets & at_end.meets)
+
+
 def _meeting(lines: Lines, others: Lines, firm: NDArray[np.bool_], scale: Scale) -> tuple["_Meets", "_Meets"]:
     """What the start of every line meets among the others, and what its end; pieces of `firm` lines have corners."""
     start, before, end, after = lines.ends()

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from docscan.records import InkMask, Rulings, Squares, Unruled
 from docscan.settings import ComponentSettings, RulingSettings
-from docscan.stages.lines import Lines, Scale, find_lines, no_lines
+from docscan.stages.lines import Lines, Scale, find_lines, held_at_both_ends, no_lines
 from docscan.stages.squares import find_squares
 
+_AT_EDGE_PX = 1.0  # no further from a picture's edge is on it
 _SQUARED = 12  # times as long as another line's are pieces of a line of squared paper, more of which is written over
 
 
@@ -57,6 +58,8 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
     beside writing as well.
     """
     rows, columns, scale = find_lines(ink, size, settings)
+    if min(ink.ink.shape) < settings.string_px:
+        rows, columns = _printed(ink, rows, columns, scale)
     if not len(rows) and not len(columns):
         return Unruled(ink, Rulings(*_segments(rows), *_segments(columns)))
     squares = find_squares(rows.ends().T, columns.ends().T, ink.ink, settings)
@@ -73,6 +76,50 @@ def remove_rulings(ink: InkMask, size: ComponentSettings, settings: RulingSettin
         rows = columns = no_lines()
     rulings = Rulings(*_segments(rows), *_segments(columns, upright=True))
     return Unruled(InkMask(rest, ink.dpi), rulings, squares)
+
+
+def _printed(ink: InkMask, rows: Lines, columns: Lines, scale: Scale) -> tuple[Lines, Lines]:
+    """The lines in a picture of one string that are none of its strokes, by themselves or because others hold them."""
+    rows_alone, columns_alone = _alone(ink, rows, scale, upright=False), _alone(ink, columns, scale, upright=True)
+    while True:
+        keep_rows = rows_alone | held_at_both_ends(rows, columns, scale)
+        held = held_at_both_ends(columns, rows, scale)  # a box has two such sides: one alone is a 1
+        keep_columns = columns_alone | held & (len(np.unique(columns.line[held])) > 1)
+        if keep_rows.all() and keep_columns.all():
+            return rows, columns
+        rows, rows_alone = rows.where(keep_rows), rows_alone[keep_rows]
+        columns, columns_alone = columns.where(keep_columns), columns_alone[keep_columns]
+
+
+def _alone(ink: InkMask, lines: Lines, scale: Scale, *, upright: bool) -> NDArray[np.bool_]:
+    """Which pieces are of lines as long, or as thin, as no stroke of the picture's one string."""
+    settings, rest = scale.settings, ink.ink.copy()
+    measured, _ = _cut(ink.with_pale, rest, lines, scale, upright=upright)
+    pale, pen = (each.T if upright else each for each in (ink.with_pale, rest))
+    start, _, end, _ = lines.ends()
+    at_start, at_end = start <= _AT_EDGE_PX, end >= pale.shape[1] - 1 - _AT_EDGE_PX
+    is_thin = measured.thicknesses() <= settings.string_thin * (_pen_px(pen) or np.inf)
+    is_long = _covered(pale, lines) >= settings.string_share
+    runs_off = at_start | at_end
+    runs_through = at_start & at_end if upright else runs_off
+    return lines.of_pieces(is_thin & (runs_off | is_long) | is_long & runs_through)
+
+
+def _covered(ink: NDArray[np.uint8], lines: Lines) -> NDArray[np.float64]:
+    """(lines,): along what share of a picture (H, W) each line from left to right has ink."""
+    along = np.arange(ink.shape[1])
+    middle = np.rint(lines.offset[:, np.newaxis] + lines.slope[:, np.newaxis] * along).astype(np.intp)
+    near = np.clip(middle + np.arange(-1, 2)[:, np.newaxis, np.newaxis], 0, len(ink) - 1)
+    is_ink = (ink[near, along] > 0).any(axis=0)
+    is_ink &= (along >= lines.start[:, np.newaxis]) & (along <= lines.end[:, np.newaxis])
+    return np.asarray(np.add.reduceat(is_ink.mean(axis=1), lines.first()) if len(lines) else np.zeros(0))
+
+
+def _pen_px(ink: NDArray[np.uint8]) -> float:
+    """How thick the strokes along the rows of (H, W) are, for the most part; 0 without ink."""
+    edges = np.diff((ink.T > 0).astype(np.int8), axis=1, prepend=0, append=0)
+    runs = np.flatnonzero(edges < 0) - np.flatnonzero(edges > 0)
+    return float(np.median(runs)) if len(runs) else 0.0
 
 
 def _lines_of(squares: Squares, rows: Lines, columns: Lines, scale: Scale) -> tuple[Lines, Lines]:

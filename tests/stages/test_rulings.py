@@ -545,3 +545,52 @@ def test_a_page_that_hangs_together_on_its_lines_is_taken_apart():
     found = unruled(cv2.warpAffine(ink, turn, (900, 900), flags=cv2.INTER_NEAREST))
     assert found.squares is not None
     assert np.count_nonzero(found.ink.ink) < 2 * np.count_nonzero(paper(digits=12))
+
+
+def test_in_a_picture_of_one_string_a_1_at_its_edge_is_no_line():
+    ink = np.zeros((50, 240), np.uint8)
+    for place in range(4):
+        zero(ink, 60 + 40 * place, 1)
+    down(ink, 11, 6, 49, thickness=PEN + 2)  # as thick as those
+    written = ink.copy()
+    across(ink, 47, 0, 239, thickness=2)
+    rest = unruled(ink).ink.ink
+    assert np.array_equal(rest[:45], written[:45])
+    assert not rest[46:48, 40:].any()
+
+
+def test_in_a_picture_of_one_string_the_feet_of_its_digits_are_no_line():
+    ink = np.zeros((50, 240), np.uint8)
+    for place in range(5):
+        left = 10 + 36 * place
+        two(ink, left, 44)
+        across(ink, 42, left, left + 30, thickness=PEN)
+    assert np.array_equal(unruled(ink).ink.ink, ink)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_string_is_freed_of_the_thin_border_of_its_cell(broken):
+    ink = np.zeros((50, 110), np.uint8)
+    zero(ink, 20, 2)
+    zero(ink, 55, 2)
+    digits = ink.copy()
+    down(ink, 104, 0, 49, thickness=2)
+    if broken:
+        ink[30:36, 100:] = 0
+    across(ink, 47, 0, 109, thickness=2)
+    assert np.array_equal(unruled(ink).ink.ink, digits)
+
+
+@pytest.mark.parametrize("thickness", [2, PEN + 2])
+def test_the_comb_of_a_string_goes_however_thick_it_is(thickness):
+    ink = np.zeros((110, 340), np.uint8)
+    for place in range(5):
+        zero(ink, 50 + 50 * place, 34)
+    digits = ink.copy()
+    for row in (22, 88):
+        across(ink, row, 36, 287, thickness)
+    for column in range(38, 289, 50):
+        down(ink, column, 20, 90, thickness)
+    rest = unruled(ink).ink.ink
+    assert np.array_equal(rest & digits, digits)
+    assert np.count_nonzero(rest) < 1.02 * np.count_nonzero(digits)
