@@ -4,7 +4,7 @@ On JAX a whole chunk is one program: a graphics card then waits for nothing betw
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,6 +67,18 @@ class Schooling:
             return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
         return of_lesson if self.is_taught else of_labels
+
+
+def mean_weights(weights: Sequence[Sequence[Any]], twin: Any, batches: Iterable[NDArray[np.float32]]) -> list[Any]:
+    """The mean of a network's weights at several times, its batch normalisations having seen `batches` of input.
+
+    `twin` is a network like it, in which that is done. Izmailov, Podoprikhin, Garipov et al., Averaging weights leads
+    to wider optima and better generalization, UAI 2018, arXiv:1803.05407.
+    """
+    twin.set_weights([np.mean(of_layer, axis=0) for of_layer in zip(*weights, strict=True)])
+    for batch in batches:
+        twin(batch, training=True)
+    return list(twin.get_weights())
 
 
 class Learner(Protocol):

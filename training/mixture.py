@@ -103,6 +103,15 @@ def in_turn(
         yield made
 
 
+def one_ahead(made: Iterator[Result]) -> Iterator[Result]:
+    """The same, each being made while the one before it is used."""
+    with concurrent.futures.ThreadPoolExecutor(1) as maker:
+        going = maker.submit(next, made, None)
+        while (item := going.result()) is not None:
+            going = maker.submit(next, made, None)
+            yield item
+
+
 def workers_for(jobs: int, opening: Callable[..., None], *given: object) -> concurrent.futures.ProcessPoolExecutor:
     """Processes that begin anew, on any system alike, each with `opening(*given)`."""
     context = multiprocessing.get_context("spawn")

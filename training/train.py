@@ -19,10 +19,11 @@ in its metadata.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ from training.data import Digits
 from training.export import ORIGIN_FILE, Logits, Origin, as_input, logits_of, quick, ship
 from training.finetune import finetune
 from training.fonts import CACHE
-from training.learning import BATCH, SOFTNESS, Learner, Schooling, learner_of
-from training.mixture import CHUNK, Chunk, Pool, direct, draw_pages, shown
+from training.learning import BATCH, SOFTNESS, Learner, Schooling, learner_of, mean_weights
+from training.mixture import CHUNK, Chunk, Pool, direct, draw_pages, one_ahead, shown
 from training.network import OUTPUTS, build_network, products_of
 from training.stocks import Split, load_stocks
 from training.weigh import Course
@@ -60,7 +61,16 @@ REPORTS = 10  # of how far a network has come: each reads all that is held out
 EXAMPLES = 2000  # of each set that is held out: they show how large a teacher's values become
 BROKEN_SHARE = 0.08  # of the crops that are shown, but for cheques': their print breaks them
 HOME = ("mnist", "mnist bent")
-SHARES = {"mnist": 0.21, "mnist bent": 0.21, "pages": 0.32, "others": 0.09, "cheques": 0.13, "small sets": 0.04}
+CERTAIN = ("others", "omniglot")  # of these the labels are: none is a digit
+SHARES = {
+    "mnist": 0.21,
+    "mnist bent": 0.21,
+    "pages": 0.3,
+    "others": 0.08,
+    "omniglot": 0.03,
+    "cheques": 0.13,
+    "small sets": 0.04,
+}
 NATIVES = ({"mnist": 0.5, "mnist bent": 0.5}, {"mnist": 0.4, "mnist bent": 0.4, "pages": 0.2})
 HARDLY = Augmentation(
     rotation_deg=8.0,
@@ -138,17 +148,21 @@ class Teachers:
     natives: Sequence[Logits]
     home: NDArray[np.uint8]
     """The pools where natives are at home."""
+    certain: NDArray[np.uint8]
+    """The pools whose labels are beyond doubt."""
 
     def answers(self, chunk: Chunk, torn: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What they say of a chunk's crops: (N, 11), rows add up to 1.
 
         Where the network is shown another, broken one, `torn` (N, 28, 28), half of it is what they say of that: enough
-        may be gone for it to be another digit.
+        may be gone for it to be another digit. Where labels are certain, a half is the label.
         """
         said = self._say(chunk.digits.images, chunk.pools)
         is_torn = (torn != chunk.digits.images).any(axis=(1, 2))
         if is_torn.any():
             said[is_torn] = (said[is_torn] + self._say(torn[is_torn], chunk.pools[is_torn])) / 2
+        is_certain = np.isin(chunk.pools, self.certain)
+        said[is_certain] = (said[is_certain] + np.eye(OUTPUTS, dtype=np.float32)[chunk.digits.labels[is_certain]]) / 2
         return said
 
     def _say(self, crops: NDArray[np.uint8], pools: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -157,6 +171,22 @@ class Teachers:
         if at_home.any():
             said[at_home] = (said[at_home] + said_by(self.natives, crops[at_home])) / 2
         return said
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """Crops to show, and what is to be said of them."""
+
+    whole: NDArray[np.uint8]
+    """(N, 28, 28)."""
+    torn: NDArray[np.uint8]
+    """The same, some of them broken: as they are shown."""
+    wanted: NDArray[Any]
+    """Labels (N,), or chances (N, 11)."""
+
+    def taught_to(self, learner: Learner) -> float:
+        """The mean loss."""
+        return learner.learn(self.torn, self.wanted)
 
 
 def train(recipe: Recipe) -> None:
@@ -197,7 +227,8 @@ def prepare(recipe: Recipe) -> tuple[Split, list[Pool], Digits]:
         Pool("mnist bent", split.mnist.train, SHARES["mnist bent"], Augmentation(elastic_px=1.0, page_share=0.25)),
         Pool("pages", pages, SHARES["pages"], Augmentation(page_share=0.3)),
     ]
-    for name, members in (("others", OTHERS), ("cheques", CHEQUES), ("small sets", SMALL)):
+    direct_sets = {"others": OTHERS, "omniglot": ("omniglot",), "cheques": CHEQUES, "small sets": SMALL}
+    for name, members in direct_sets.items():
         stocks = [stock for stock in split.train if stock.name in members]
         if stocks:
             pools.append(Pool(name, direct(stocks), SHARES[name], Augmentation(page_share=0.4)))
@@ -229,9 +260,13 @@ def teachers_of(pools: Sequence[Pool], judged: dict[str, Digits], recipe: Recipe
         at_home = [dataclasses.replace(pool, share=shares[pool.name]) for pool in pools if pool.name in shares]
         start = Start(elders[number % len(elders)], NATIVE_RATE)
         natives += fit(at_home, judged, recipe.of_native(number), start=start)
-    home = np.array([place for place, pool in enumerate(pools) if pool.name in HOME], np.uint8)
+    home, certain = (
+        np.array([place for place, pool in enumerate(pools) if pool.name in names], np.uint8)
+        for names in (HOME, CERTAIN)
+    )
     examples = np.concatenate([digits.images[:EXAMPLES] for digits in judged.values()])
-    return Teachers([quick(model, examples) for model in elders], [quick(model, examples) for model in natives], home)
+    of_every_hand, of_home = ([quick(model, examples) for model in models] for models in (elders, natives))
+    return Teachers(of_every_hand, of_home, home, certain)
 
 
 def fit(
@@ -255,31 +290,36 @@ def fit(
     parameters = learners[0].model.count_params()
     print(f"{networks} x {parameters:,} parameters, {recipe.chunks * CHUNK:,} crops shown", flush=True)
     started = time.perf_counter()
-    whole = [place for place, pool in enumerate(pools) if teachers is None or pool.name == "cheques"]
-    last = Digits(np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64))
-    for number, chunk in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
-        last = chunk.digits
-        share = np.where(np.isin(chunk.pools, whole), 0.0, BROKEN_SHARE)
-        torn = broken(last.images, np.random.default_rng((recipe.seed, number)), share)
-        wanted = last.labels if teachers is None else teachers.answers(chunk, torn)
-        losses = [learner.learn(torn, wanted) for learner in learners]
-        if number > (1 - AVERAGED_SHARE) * recipe.chunks:
-            for learner, weights in zip(learners, averaged, strict=True):
-                weights.append(learner.settle().get_weights())
-        if number % -(-recipe.chunks // REPORTS) == 0:
-            found, seconds = accuracies(learners[0].settle(), judged), time.perf_counter() - started
-            print(f"{number}/{recipe.chunks}: loss {np.mean(losses):.4f}, {found}, {seconds:.0f} s", flush=True)
+    last = np.empty((0, 28, 28), np.uint8)
+    with concurrent.futures.ThreadPoolExecutor(networks) as side_by_side:
+        for number, lesson in enumerate(one_ahead(_lessons(pools, recipe, teachers)), start=1):
+            last = lesson.whole
+            losses = list(side_by_side.map(lesson.taught_to, learners))
+            if number > (1 - AVERAGED_SHARE) * recipe.chunks:
+                for learner, weights in zip(learners, averaged, strict=True):
+                    weights.append(learner.settle().get_weights())
+            if number % -(-recipe.chunks // REPORTS) == 0:
+                found, seconds = accuracies(learners[0].settle(), judged), time.perf_counter() - started
+                print(f"{number}/{recipe.chunks}: loss {np.mean(losses):.4f}, {found}, {seconds:.0f} s", flush=True)
     return [_averaged(weights, last, judged) for weights in averaged]
 
 
-def _averaged(weights: Sequence[Any], shown_last: Digits, judged: dict[str, Digits]) -> Any:
+def _lessons(pools: Sequence[Pool], recipe: Recipe, teachers: Teachers | None) -> Iterator[Lesson]:
+    """A chunk of crops each; without teachers none is broken."""
+    unbroken = [place for place, pool in enumerate(pools) if teachers is None or pool.name == "cheques"]
+    for number, chunk in enumerate(shown(pools, recipe.chunks, recipe.seed, recipe.jobs), start=1):
+        whole = chunk.digits.images
+        share = np.where(np.isin(chunk.pools, unbroken), 0.0, BROKEN_SHARE)
+        torn = broken(whole, np.random.default_rng((recipe.seed, number)), share)
+        yield Lesson(whole, torn, chunk.digits.labels if teachers is None else teachers.answers(chunk, torn))
+
+
+def _averaged(weights: Sequence[Any], shown_last: NDArray[np.uint8], judged: dict[str, Digits]) -> Any:
     """The mean of weights, with batch normalisations that know it."""
-    trained = build_network(rounded=True)
-    trained.set_weights([np.mean(of_layer, axis=0) for of_layer in zip(*weights, strict=True)])
-    for first in range(0, min(len(shown_last), REFRESH_BATCHES * BATCH), BATCH):
-        trained(as_input(shown_last.images[first : first + BATCH]), training=True)
+    firsts = range(0, min(len(shown_last), REFRESH_BATCHES * BATCH), BATCH)
+    batches = (as_input(shown_last[first : first + BATCH]) for first in firsts)
     model = build_network()
-    model.set_weights(trained.get_weights())
+    model.set_weights(mean_weights(weights, build_network(rounded=True), batches))
     print(f"averaged weights: {accuracies(model, judged)}", flush=True)
     return model
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from docscan.stages.classify import FORMAT, LABELS, StringModel, load_string_model
 from docscan.stages.strings import BLANK, PLANES, STRIP_CONTRACT, STRIP_PX, Strip, read_strips
 from training.export import OPSET, commit, tidied, write_model
+from training.learning import mean_weights
 from training.network import products_of
 from training.quantise import quantise
 from training.string_mixture import BATCH, ROUND_PX, Batch, Showing, StringPools, prepare, shown, stacked
@@ -91,11 +92,8 @@ def fit(pools: StringPools, recipe: Recipe, checkpoints: Path | None = None) -> 
             )
             if checkpoints is not None:
                 model.save_weights(checkpoints / "checkpoint.weights.h5")
-    refreshed, trained = build_string_network(quick=True), build_string_network()
-    refreshed.set_weights([np.mean(kept, axis=0) for kept in zip(*averaged or [model.get_weights()], strict=True)])
-    for batch in recent:
-        refreshed(as_input(batch.pixels), training=True)
-    trained.set_weights(refreshed.get_weights())
+    trained, last = build_string_network(), (as_input(batch.pixels) for batch in recent)
+    trained.set_weights(mean_weights(averaged or [model.get_weights()], build_string_network(quick=True), last))
     print(f"averaged weights: {shares(trained, pools.judged)}", flush=True)
     return trained
 

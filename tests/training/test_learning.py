@@ -50,6 +50,18 @@ def test_a_learner_says_what_is_wanted(is_taught):
     assert learner.settle() is model
 
 
+def test_the_mean_of_weights_knows_what_it_is_shown():
+    networks = [build_network(rounded=True) for _ in range(2)]
+    weights = [network.get_weights() for network in networks]
+    halfway = learning.mean_weights(weights, build_network(rounded=True), [])
+    assert all(np.allclose((one + other) / 2, mean) for one, other, mean in zip(*weights, halfway, strict=True))
+    crops = np.random.default_rng(0).random((64, 28, 28, 1), dtype=np.float32)
+    shown = learning.mean_weights(weights, build_network(rounded=True), [crops])
+    changed = [not np.array_equal(one, other) for one, other in zip(halfway, shown, strict=True)]
+    names = [weight.path for weight in networks[0].weights]
+    assert changed == ["moving" in name for name in names]
+
+
 def test_on_jax_a_chunk_is_one_program_and_learns_as_well():
     pytest.importorskip("jax")
     environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}

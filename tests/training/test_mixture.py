@@ -1,3 +1,5 @@
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from training import mixture
 from training.augment import Augmentation
 from training.crops import Stock
 from training.data import Digits
-from training.mixture import Pool, direct, draw_pages, shown
+from training.mixture import Pool, direct, draw_pages, one_ahead, shown
 
 BAR = np.full((40, 8), 255, np.uint8)
 RING = cv2.ellipse(np.zeros((40, 30), np.uint8), (15, 20), (11, 16), 0, 0, 360, 255, 5)
@@ -36,6 +38,30 @@ def test_the_pages_drawn_do_not_depend_on_how_many_draw_them():
     first = draw_pages(stocks, 2, 5, 1)
     assert np.array_equal(first.images, alone.images[: len(first)])
     assert not np.array_equal(first.images, alone.images[-len(first) :])
+
+
+def test_the_next_is_made_while_one_is_used():
+    begun = [threading.Event() for _ in range(4)]
+
+    def making():
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    for number, used in zip(range(4), one_ahead(making()), strict=True):
+        assert used == number
+        assert begun[min(number + 1, 3)].wait(10)
+
+
+def test_what_fails_as_the_next_is_made_is_told():
+    def failing():
+        yield 1
+        raise ValueError("no more ink")
+
+    made = one_ahead(failing())
+    assert next(made) == 1
+    with pytest.raises(ValueError, match="no more ink"):
+        next(made)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ pytest.importorskip("tensorflow")
 export = pytest.importorskip("training.export")
 train = pytest.importorskip("training.train")
 ROOT = Path(__file__).parents[2]
+NOWHERE = np.array([], np.uint8)  # in no pool
 pytestmark = pytest.mark.training
 
 
@@ -147,6 +148,7 @@ def test_all_begin_as_elders_and_listen_to_them(is_elder_given, tmp_path, monkey
     assert teachers.of_every_hand == found
     assert teachers.natives == [found[0], found[-1]]
     assert teachers.home.tolist() == [0, 1]
+    assert teachers.certain.tolist() == [3, 4]
     said = [export.logits_of(model, np.zeros((1, 28, 28), np.uint8) + 9) for model in (elders[0], found[0])]
     assert said[0] == pytest.approx(said[1], abs=1e-6)
 
@@ -165,7 +167,7 @@ def test_who_learns_from_labels_sees_nothing_broken(is_taught, expected, tmp_pat
     monkeypatch.setattr(train, "broken", unbroken)
     crops = Digits(np.random.default_rng(1).integers(0, 256, (40, 28, 28), np.uint8), np.arange(40) % 10)
     pools = [mixture.Pool("mnist", crops, 1.0, Augmentation())]
-    silent = train.Teachers([lambda crops: np.zeros((len(crops), 11), np.float32)], [], np.array([], np.uint8))
+    silent = train.Teachers([lambda crops: np.zeros((len(crops), 11), np.float32)], [], NOWHERE, NOWHERE)
     teachers = silent if is_taught else None
     train.fit(pools, {"crops": crops}, train.Recipe(None, tmp_path, chunks=1), teachers=teachers)
     assert shares == expected
@@ -181,16 +183,26 @@ def test_what_several_teachers_say_is_their_mean_at_the_softness():
     assert train.said_by(speaking, crops) == pytest.approx(expected, abs=1e-5)
 
 
-def test_of_what_is_written_at_home_natives_say_half():
-    def saying(label):
-        return lambda crops: np.tile(np.where(np.arange(11) == label, 1e3, 0.0), (len(crops), 1)).astype(np.float32)
+def saying(label):
+    """A teacher that says the same of every crop."""
+    return lambda crops: np.tile(np.where(np.arange(11) == label, 1e3, 0.0), (len(crops), 1)).astype(np.float32)
 
+
+def test_of_what_is_written_at_home_natives_say_half():
     digits = Digits(np.zeros((4, 28, 28), np.uint8), np.zeros(4, np.int64))
     chunk = mixture.Chunk(digits, np.array([0, 2, 1, 3], np.uint8))
-    teachers = train.Teachers([saying(9), saying(9)], [saying(4)], np.array([0, 1], np.uint8))
+    teachers = train.Teachers([saying(9), saying(9)], [saying(4)], np.array([0, 1], np.uint8), NOWHERE)
     said = teachers.answers(chunk, digits.images)
     assert said[:, 9] == pytest.approx([0.5, 1, 0.5, 1])
     assert said[:, 4] == pytest.approx([0.5, 0, 0.5, 0])
+
+
+def test_where_labels_are_certain_they_say_half():
+    digits = Digits(np.zeros((3, 28, 28), np.uint8), np.array([10, 10, 7]))
+    chunk = mixture.Chunk(digits, np.array([2, 3, 0], np.uint8))
+    said = train.Teachers([saying(9)], [], NOWHERE, np.array([2, 3], np.uint8)).answers(chunk, digits.images)
+    assert said[:, 10] == pytest.approx([0.5, 0.5, 0])
+    assert said[:, 9] == pytest.approx([0.5, 0.5, 1])
 
 
 def test_of_a_broken_crop_half_is_what_teachers_say_of_it_whole():
@@ -202,7 +214,7 @@ def test_of_a_broken_crop_half_is_what_teachers_say_of_it_whole():
     torn = whole.copy()
     torn[1, 0, 0] = 0
     chunk = mixture.Chunk(Digits(whole, np.zeros(2, np.int64)), np.zeros(2, np.uint8))
-    said = train.Teachers([saying_how_many_are_dark], [], np.array([], np.uint8)).answers(chunk, torn)
+    said = train.Teachers([saying_how_many_are_dark], [], NOWHERE, NOWHERE).answers(chunk, torn)
     assert said[:, 5] == pytest.approx([1, 0.5])
     assert said[:, 4] == pytest.approx([0, 0.5])
 
