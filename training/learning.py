@@ -145,10 +145,9 @@ class _Programmed:
 
     def settle(self) -> Any:
         trained, others, _ = self.state
-        for variable, value in zip(self.model.trainable_variables, trained, strict=True):
-            variable.assign(np.array(value))
+        variables = [*self.model.trainable_variables, *self.model.non_trainable_variables]
         # By way of the host: Keras's predict on JAX gives the model's own buffers away, and the state goes on.
-        for variable, value in zip(self.model.non_trainable_variables, others, strict=True):
+        for variable, value in zip(variables, [*trained, *others], strict=True):
             variable.assign(np.array(value))
         return self.model
 

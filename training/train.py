@@ -2,20 +2,19 @@
 
     python -m training.train --data ../shared/data --out docscan/models
 
-The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by
-share and bent anew every time they are shown (mixture.py). Elders learn from the labels. All others begin as one of
-them: natives, which are shown little but MNIST's, where a 1 may have a flag and a 4 be open, and the network that is
-shipped. It learns what its teachers say of every crop it is shown, as it is bent: elders of all, and of MNIST's natives
-for a half. What they saw whole it may see broken, as a dry pen leaves it. Hinton, Vinyals & Dean, Distilling the
-knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge distillation: a good teacher
-is patient and consistent, CVPR 2022, arXiv:2106.05237. With `--elder` a network trained before is the one elder: of all
-but MNIST the next is told what it says already, and keeps it. Li & Hoiem, Learning without forgetting, ECCV 2016,
-arXiv:1606.09282.
+The stocks of ink (stocks.py) are composed on pages and cut out again by docscan's own stages (crops.py), mixed by share
+and bent anew every time they are shown (mixture.py). Elders learn from the labels. All others begin as one of them:
+natives, which are shown little but MNIST's, where a 1 may have a flag and a 4 be open, and the network that is shipped.
+It learns what its teachers say of every crop it is shown, as it is bent: elders of all, and of MNIST's natives for a
+half; of letters half is the label. What they saw whole it may see broken, as a dry pen leaves it. Hinton, Vinyals &
+Dean, Distilling the knowledge in a neural network, 2015, arXiv:1503.02531; Beyer, Zhai, Royer et al., Knowledge
+distillation: a good teacher is patient and consistent, CVPR 2022, arXiv:2106.05237. With `--elder` a network trained
+before is the one elder: of all but MNIST the next is told what it says already, and keeps it. Li & Hoiem, Learning
+without forgetting, ECCV 2016, arXiv:1606.09282.
 
-Keras 3 on any backend
-(KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made elsewhere (export.py). Without
---data, MNIST is fetched through keras.datasets and the other sets are done without; what a model was trained on stands
-in its metadata.
+Keras 3 on any backend (KERAS_BACKEND=jax or torch); the export at the end needs TensorFlow and can be made elsewhere
+(export.py). Without --data, MNIST is fetched through keras.datasets and the other sets are done without; what a model
+was trained on stands in its metadata.
 """
 
 import argparse

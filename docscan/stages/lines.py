@@ -515,8 +515,7 @@ def _slender(lines: Lines, scale: Scale) -> NDArray[np.bool_]:
 def _between(lines: Lines, others: Lines, scale: Scale) -> NDArray[np.bool_]:
     """Which pieces are of lines with the side of a cell at either end: no stem between two serifs is."""
     others = others.where(others.of_pieces(others.lengths() >= scale.settings.min_cell * scale.unit))
-    at_start, at_end = _meeting(lines, others, np.ones(len(others), np.bool_), scale)
-    return lines.of_pieces(at_start.meets & at_end.meets)
+    return held_at_both_ends(lines, others, scale)
 
 
 def _from_line_to_line(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.bool_]:
