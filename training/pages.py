@@ -45,6 +45,7 @@ INK_LEVEL = 96  # strokes at least this dark bound a digit in the truth
 FAINT = 12  # the palest stroke
 CRUMB = 0.1  # of a digit's largest piece; the bar of a 5 is larger,
 REMAINS = 0.3  # and nothing of it lies wholly beside, as the side of the box that it was written in does
+_EDGE_GRAY, _PEN_GRAY = 110, 128  # of an enlarged crop's edge, and what it is on a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,9 @@ def crop_source(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> DigitSo
         scale = height_px / 20  # MNIST's digits are 20 px long
         large = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         large = cv2.GaussianBlur(large, (0, 0), 0.35 * scale).astype(np.float32)
-        # A gray edge as wide as a MNIST pixel becomes a pen's edge.
-        strokes = np.clip((large - 110) * scale * 0.8 + 128, 0, 255).astype(np.uint8)
+        # A gray edge as wide as a MNIST pixel becomes a pen's edge, and what is paper stays paper however small it is.
+        steepness = max(0.8 * scale, _PEN_GRAY / _EDGE_GRAY)
+        strokes = np.clip((large - _EDGE_GRAY) * steepness + _PEN_GRAY, 0, 255).astype(np.uint8)
         strokes = _without_crumbs(strokes)
         left, top, width, height = cv2.boundingRect(cv2.threshold(strokes, INK_LEVEL, 255, cv2.THRESH_BINARY)[1])
         return np.asarray(strokes[top : top + height, left : left + width])

@@ -91,6 +91,7 @@ def tricks() -> Iterator[Trick]:
     yield Trick("rulings taken out", {"remove_rulings": _ruled})
     yield Trick("... where one has faded", settings=_set("rulings", max_faded=0.0))
     yield Trick("... and thick boxes of one digit", settings=_set("rulings", max_box=0.0))
+    yield Trick("... and strokes like lines kept in pictures of one string", settings=_set("rulings", string_px=0))
     yield Trick("broken digits joined", settings=_set("glyphs", join_gap=-np.inf))
     yield Trick("texts left out", {"leave_out_texts": _all_readings})
     yield Trick("... but on a page of numbers", settings=_set("layout", of_numbers=np.inf))

@@ -79,6 +79,15 @@ def test_digits_can_come_from_labelled_crops():
     assert draw(6, np.random.default_rng(0), 40.0).shape == (48, 28)
 
 
+@pytest.mark.parametrize("height_px", [12.0, 20.0, 40.0])
+def test_what_is_paper_in_a_crop_is_paper_at_any_size(height_px):
+    crops = np.zeros((10, 28, 28), np.uint8)
+    crops[:, 4:24, 10] = crops[:, 4:7, 10:20] = 255
+    strokes = crop_source(crops, np.arange(10))(7, np.random.default_rng(0), height_px)
+    assert strokes.max() == 255
+    assert not strokes[strokes.shape[0] // 2 :, strokes.shape[1] // 2 :].any()
+
+
 def test_the_truth_file_is_what_score_py_reads(tmp_path):
     draw_pages(["clean"], 2, tmp_path, dpi=100, seed=1, source=None)
     rows = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
