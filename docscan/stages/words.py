@@ -269,9 +269,13 @@ def _is_printed(
 
 
 def _is_low_letter(low: LowInk, readings: tuple[Digit, ...], settings: LayoutSettings) -> NDArray[np.bool_]:
-    """Which low ink (K,) could be letters: thicker than points and dashes, and no flat digit."""
+    """Which low ink (K,) could be letters: thicker than points and dashes, and no digit that is flat, or in pieces."""
     widths, heights = (low.boxes[:, 2:] - low.boxes[:, :2]).T
     thick = np.minimum(widths, heights) >= settings.min_letter * low.pen_px
-    digits = {reading.box for reading in readings if reading.text}
-    is_digit = np.array([tuple(box) in digits for box in low.boxes.tolist()], dtype=np.bool_)
-    return np.asarray(thick & ~is_digit)
+    digits = boxes_of(reading for reading in readings if reading.text)
+    boxes = np.concatenate([digits, low.boxes])
+    one, other = neighbour_pairs(boxes, np.zeros(len(boxes)))
+    inside = (one < len(digits)) & (other >= len(digits))
+    inside &= (boxes[one, :2] <= boxes[other, :2]).all(axis=1) & (boxes[other, 2:] <= boxes[one, 2:]).all(axis=1)
+    thick[other[inside] - len(digits)] = False
+    return np.asarray(thick)

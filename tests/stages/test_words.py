@@ -79,6 +79,12 @@ def test_a_row_of_digits_that_touch_is_no_text_on_a_page_of_numbers(lines, left)
     assert text_of(rest.readings) == left + "2347" * lines
 
 
+def test_a_digit_in_two_low_pieces_is_no_two_letters_of_its_number():
+    low = [(60, 0, 76, 18), (56, 16, 72, 40)]  # a 5 that broke in the middle
+    assert text_of(kept(*signs("17509"), low=low)) == "17509"
+    assert text_of(kept(*signs("17509"), low=[(142, 15, 158, 40), (164, 15, 180, 40)])) == ""
+
+
 def test_flat_digits_are_no_low_letters_of_their_own_number():
     flat = [replace(digit, box=digit.box._replace(top=16)) for digit in signs("50")]
     digits = [*flat, *signs("37", left=56)]
