@@ -24,7 +24,8 @@ _BAND = 0.1  # of a square: how wide the strip beside that is, and half of the m
 _MOST_DIGITS = 2000  # whose squares are held against each other's
 _SAME_ROW = 0.5  # of a square: the middles of digits in one row are nearer
 _AROUND = 1 / 6  # of a square: paper is no further from the middle of a line
-_AS_DARK = 1.15  # times as dark as lines usually are: darker is none
+_CORE = 90  # percentile of the darkness of lines' ink: most of a fine line is its edge
+_AS_DARK = 1.15  # times as dark as that: darker is no line
 _SAMPLES = 200  # places on a line where its darkness is looked at
 _BESIDE_PX = 2  # from its middle: the line is no further off there
 _PAPER, _LINE = 90, 50  # percentiles of the gray about a line, and of its darkest pixels
@@ -196,7 +197,7 @@ def leave_out_squares(gray: NDArray[np.uint8], ink: InkMask, unruled: Unruled) -
     around = max(3, round(_AROUND * float(np.median(np.diff(unruled.squares.along))))) | 1
     paper = cv2.dilate(gray, np.ones((around, around), np.uint8))
     darkness = paper - gray
-    usual = np.median(darkness[is_line]) if is_line.any() else 0
+    usual = np.percentile(darkness[is_line], _CORE) if is_line.any() else 0
     gone = about & (unruled.ink.ink == 0) & (darkness <= _AS_DARK * usual)
     return np.where(gone, paper, gray)
 
