@@ -180,7 +180,11 @@ class RulingSettings:
     slender: float = 9
     """an upright less slender than this is one between two lines, as a comb's dividers are,"""
     min_cell: float = 1.5
-    """that are at least this long: it may be the stem of a bold letter."""
+    """that are at least this long: it may be the stem of a bold letter;"""
+    least_slender: float = 6
+    """and one less slender than lines are, down to this, as the dividers are that were blurred, between two"""
+    min_comb: float = 2.5
+    """that are at least this long."""
     max_between: float = 0.7
     """Boxes one below the other are no further apart, if what looks like a line through them is the sides of each."""
     max_digit_row: float = 1.6
@@ -380,7 +384,7 @@ class LayoutSettings:
     0.5, print 0.1 at most;"""
     least_of_numbers: int = 20
     """if there are so many."""
-    max_small_print: float = 0.6
+    max_small_print: float = 0.7
     """Pieces lower than this share of the page's sure digits that hold ink not read are a form's own words,"""
     sure_digit: float = 0.95
     """sure being what is read with at least this confidence,"""
@@ -557,10 +561,11 @@ class TrustSettings:
     max_word: float = 2.0
     """if it is no more than this many times as high as the letters."""
     least_small: float = 0.7
-    """What is less sure than this is one where, against the numbers that are sure, it is a form's small print (see
-    `max_small_print` of the layout),"""
+    """What is less sure than this is a form's small print,"""
+    max_small: float = 0.6
+    """if it is lower than this share of the numbers that are sure,"""
     least_written: int = 5
-    """if those are so many."""
+    """and those are so many."""
     near: float = 1.0
     """Two numbers on a line nearer than this may be one: those of two hands are further apart."""
     near_ruled: float = 0.9

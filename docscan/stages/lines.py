@@ -114,7 +114,7 @@ def find_lines(ink: InkMask, size: ComponentSettings, settings: RulingSettings) 
     turned = cv2.transpose(small)
     pieces = find_pieces(small)
     scale = Scale(factor, _digit_height(small, pieces, factor, ink, size), settings)
-    rows, columns = _find(small, scale), _find(turned, scale)
+    rows, columns = _find(small, scale, settings.slenderness), _find(turned, scale, settings.least_slender)
     columns = _parted(turned, columns, rows, scale)
     rows, columns = _mended(small, rows, columns, scale), _mended(turned, columns, rows, scale)
     rows, columns = _rulings_among(rows, columns, ink.ink.shape, scale)
@@ -165,14 +165,14 @@ def _paper_between(ink: NDArray[np.uint8]) -> float:
     return float(lengths[np.searchsorted(np.cumsum(lengths), lengths.sum() / 2)])
 
 
-def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
+def _find(small: NDArray[np.uint8], scale: Scale, slenderness: float) -> Lines:
     """Whatever on the reduced page is long, straight and thin enough to be a line from left to right."""
     settings, unit = scale.settings, scale.unit / scale.factor
     if unit == 0:
         return no_lines()
-    thicker = 0
-    if scale.factor == 1:  # a hairline askew leaves short runs only; reducing has thickened it already
-        small, thicker = cv2.dilate(small, np.ones((3, 1), np.uint8)), 2
+    thicker = _thicker_px(scale)
+    if thicker:  # a hairline askew leaves short runs only; reducing has thickened it already
+        small = cv2.dilate(small, np.ones((thicker + 1, 1), np.uint8))
     run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
     runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
     places = cv2.findNonZero(runs)
@@ -182,7 +182,7 @@ def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
     left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
     thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
     thinnest = thickness - 1 + 1 / scale.factor  # the line may but touch the outermost pixels
-    keep = (width >= settings.min_side * unit) & (width >= settings.slenderness * thinnest)
+    keep = (width >= settings.min_side * unit) & (width >= slenderness * thinnest)
     keep &= thickness <= settings.max_thickness * unit + 1
     keep &= height - thicker <= settings.max_slope * width + thickness + 1
     keep[0] = False  # the paper
@@ -191,6 +191,11 @@ def _find(small: NDArray[np.uint8], scale: Scale) -> Lines:
     pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
     ours = keep[line]
     return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)
+
+
+def _thicker_px(scale: Scale) -> int:
+    """By how much lines are thickened before they are looked for."""
+    return 2 if scale.factor == 1 else 0
 
 
 def _frame(small: NDArray[np.uint8], known: Lines, scale: Scale, *, upright: bool) -> Iterator[Lines]:
@@ -485,7 +490,7 @@ def _rulings_among(rows: Lines, columns: Lines, shape: tuple[int, ...], scale: S
     """The long lines, and the short ones that others hold at their ends; what nothing holds goes until all is held."""
     if len(rows) * len(columns) > _MOST_PAIRS:
         return rows.where(_long(rows, scale)), columns.where(_long(columns, scale))
-    columns = columns.where(_slender(columns, scale) | _between(columns, rows, scale))
+    columns = columns.where(_upright_rulings(columns, rows, scale))
     firm_rows, firm_columns = np.ones(len(rows), np.bool_), np.ones(len(columns), np.bool_)
     while True:
         keep_rows, next_rows = _held(rows, columns, firm_columns, shape[1], scale)
@@ -506,15 +511,24 @@ def _long(lines: Lines, scale: Scale) -> NDArray[np.bool_]:
     return lines.of_pieces(long)
 
 
-def _slender(lines: Lines, scale: Scale) -> NDArray[np.bool_]:
-    """Which pieces are of lines slender enough to be held by any others."""
-    thinnest = lines.thicknesses() - scale.factor + 1  # the line may but touch the outermost pixels
-    return lines.of_pieces(lines.lengths() >= scale.settings.slender * thinnest)
+def _upright_rulings(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.bool_]:
+    """Which pieces are of uprights slender enough for any rows to hold them, or between rows long enough for theirs."""
+    settings = scale.settings
+    thinnest = columns.thicknesses() - scale.factor + 1  # the line may but touch the outermost pixels
+    slender, line_like = (
+        columns.of_pieces(columns.lengths() >= least * thickness)
+        for least, thickness in (
+            (settings.slender, thinnest),
+            (settings.slenderness, thinnest - _thicker_px(scale)),
+        )
+    )
+    in_cell, in_comb = (_between(columns, rows, least, scale) for least in (settings.min_cell, settings.min_comb))
+    return np.asarray(slender | line_like & in_cell | in_comb)
 
 
-def _between(lines: Lines, others: Lines, scale: Scale) -> NDArray[np.bool_]:
-    """Which pieces are of lines with the side of a cell at either end: no stem between two serifs is."""
-    others = others.where(others.of_pieces(others.lengths() >= scale.settings.min_cell * scale.unit))
+def _between(lines: Lines, others: Lines, least: float, scale: Scale) -> NDArray[np.bool_]:
+    """Which pieces are of lines with a line of at least so many digit heights at either end: serifs are shorter."""
+    others = others.where(others.of_pieces(others.lengths() >= least * scale.unit))
     return held_at_both_ends(lines, others, scale)
 
 

@@ -122,7 +122,8 @@ def _on_a_page(
     sure[: len(readings)] = [reading.confidence for reading in readings]
     is_small = is_small_print(pieces.boxes, readings, layout)
     of_numbers = is_of_numbers(readings, about, layout)
-    chains = group(len(pieces.boxes), next_digits(pieces.boxes, about.rulings, layout))
+    links = _but_for_labels(next_digits(pieces.boxes, about.rulings, layout), is_small, pieces.is_unread, layout)
+    chains = group(len(pieces.boxes), links)
     order = pieces.from_left
     order = order[np.argsort(chains[order], kind="stable")]
     parts = np.split(order, np.flatnonzero(np.diff(chains[order])) + 1)
@@ -149,6 +150,16 @@ def _on_a_page(
         for part, is_doubted in zip(chosen, in_doubt[again], strict=True)
     )
     return chosen, boxes_around(pieces.boxes, chains)[np.flatnonzero(again)], expected
+
+
+def _but_for_labels(
+    links: list[tuple[int, int]], is_small: NDArray[np.bool_], is_unread: NDArray[np.bool_], layout: LayoutSettings
+) -> list[tuple[int, int]]:
+    """The links between pieces (N,) but for those from a printed word, small and not all digits, to what is written."""
+    words = group(len(is_small), [(one, other) for one, other in links if is_small[one] and is_small[other]])
+    letters, unread = np.bincount(words), np.bincount(words, weights=is_unread)
+    is_label = is_small & ((letters >= layout.min_letters) & (unread > 0))[words]
+    return [(one, other) for one, other in links if is_label[one] == is_label[other]]
 
 
 def _is_crowded(

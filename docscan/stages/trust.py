@@ -150,12 +150,12 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
     on a page of text, what is no higher than its letters and hardly believed is one of its words, as is on a form what
     is much lower than what is written there.
     """
-    limits, small = settings.trust, settings.layout.max_small_print
+    limits = settings.trust
     past_belief = [number.confidence < limits.past_belief for number in numbers]
     is_print = sum(past_belief) >= max(limits.least_print, limits.print_share * len(numbers))
     is_print &= len(about.unread) + len(about.text) >= sum(len(number.digits) for number in numbers)
     sure = [_usual_height(number) for number in numbers if number.confidence >= limits.doubt]
-    small_print = small * statistics.median(sure) if len(sure) >= limits.least_written else 0.0
+    small_print = limits.max_small * statistics.median(sure) if len(sure) >= limits.least_written else 0.0
     is_text = len(about.text) >= limits.least_text * (1 + len(sure))
     letters = float(np.median(about.text[:, 3] - about.text[:, 1])) if is_text else 0.0
     left = [

@@ -54,6 +54,20 @@ def test_a_chain_of_doubtful_digits_is_read_again_as_one():
     assert [members.tolist() for members in found.members] == [[0, 1, 2]]
 
 
+@pytest.mark.parametrize(("label", "left"), [("5??0", 96), ("5500", 0), ("?", 24)])
+def test_a_label_hard_by_a_number_is_no_part_of_what_is_read_again(label, left):
+    """Small, of many letters, and not all of them like digits."""
+    low = [replace(one, box=one.box._replace(top=26)) for one in row(label)]
+    number = [
+        replace(one, box=one.box._replace(left=one.box.left + 24 * len(low), right=one.box.right + 24 * len(low)))
+        for one in row("123", confidence=0.9)
+    ]
+    tall = [replace(one, box=one.box._replace(top=110, bottom=140)) for one in row("77777", confidence=0.999)]
+    found = doubtful((*low, *number, *tall))
+    assert (0 if len(label) < 3 else left) in found.boxes[:, 0].tolist()
+    assert len(found.boxes) == 1
+
+
 @pytest.mark.parametrize(
     ("crumb", "again"),
     [

@@ -272,6 +272,19 @@ def test_boxes_too_thick_for_lines_go_and_the_digits_in_them_stay_and_empty_ones
     assert (len(found.rulings.horizontal), len(found.rulings.vertical)) == (6, 6)
 
 
+@pytest.mark.parametrize(("width", "are_lines"), [(300, True), (80, False)])
+def test_thick_uprights_are_lines_between_lines_as_long_as_two_cells(width, are_lines):
+    """The dividers of a comb that was scanned at 150 dpi; but not the stem of a bold letter with bars at its ends."""
+    ink = paper()
+    clean = ink.copy()
+    ink[200:210, 100 : 100 + width] = ink[256:266, 100 : 100 + width] = 255
+    for left in range(100, 91 + width, 58) if are_lines else [135]:
+        ink[200:266, left : left + 10] = 255
+    found = unruled(ink)
+    assert np.array_equal(found.ink.ink, clean if are_lines else ink)
+    assert len(found.rulings.vertical) == (6 if are_lines else 0)
+
+
 def test_a_square_0_is_no_box():
     ink = paper()
     for left in (100, 300, 500):
