@@ -563,7 +563,9 @@ class TrustSettings:
     least_small: float = 0.7
     """What is less sure than this is a form's small print,"""
     max_small: float = 0.6
-    """if it is lower than this share of the numbers that are sure,"""
+    """if it is lower than this share of the numbers that are sure, and no digit of it may have lost a stroke"""
+    min_bar: float = 0.6
+    """as long as this, as the bar of a 5 is,"""
     least_written: int = 5
     """and those are so many."""
     near: float = 1.0

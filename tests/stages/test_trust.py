@@ -272,6 +272,9 @@ def test_beside_written_numbers_small_print_that_is_hardly_believed_is_a_word():
     left = leave_out_print((*written, small, large, likely), BARE, SETTINGS)
     assert [one.box for one in left] == [one.box for one in (*written, large, likely)]
     assert small in leave_out_print((*written[:4], small), BARE, SETTINGS)
+    # A 5 whose bar lies above it is lower for that.
+    bar = replace(BARE, low=LowInk(np.array([[648, -6, 664, 2]], np.int32), 4.0))
+    assert small in leave_out_print((*written, small, large, likely), bar, SETTINGS)
 
 
 def test_a_page_with_numbers_that_may_be_right_keeps_them_all():
