@@ -271,11 +271,13 @@ def _is_printed(
 def _is_low_letter(low: LowInk, readings: tuple[Digit, ...], settings: LayoutSettings) -> NDArray[np.bool_]:
     """Which low ink (K,) could be letters: thicker than points and dashes, and no digit that is flat, or in pieces."""
     widths, heights = (low.boxes[:, 2:] - low.boxes[:, :2]).T
-    thick = np.minimum(widths, heights) >= settings.min_letter * low.pen_px
-    digits = boxes_of(reading for reading in readings if reading.text)
-    boxes = np.concatenate([digits, low.boxes])
+    is_letter = np.asarray(np.minimum(widths, heights) >= settings.min_letter * low.pen_px)
+    if not is_letter.any():
+        return is_letter
+    thick, digits = np.flatnonzero(is_letter), boxes_of(reading for reading in readings if reading.text)
+    boxes = np.concatenate([digits, low.boxes[thick]])
     one, other = neighbour_pairs(boxes, np.zeros(len(boxes)))
     inside = (one < len(digits)) & (other >= len(digits))
     inside &= (boxes[one, :2] <= boxes[other, :2]).all(axis=1) & (boxes[other, 2:] <= boxes[one, 2:]).all(axis=1)
-    thick[other[inside] - len(digits)] = False
-    return np.asarray(thick)
+    is_letter[thick[other[inside] - len(digits)]] = False
+    return is_letter
