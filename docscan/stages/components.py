@@ -205,8 +205,13 @@ def _are_frames(
 
 def holds(outer: NDArray[np.int32], inner: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which boxes (N, 4) lie within each of others (M, 4), and touch none of its sides: (M, N)."""
-    around = outer[:, np.newaxis]
-    return np.asarray(((around[..., :2] < inner[:, :2]) & (inner[:, 2:] < around[..., 2:])).all(axis=2))
+    return lie_in(inner, outer[:, np.newaxis], beyond=-1)
+
+
+def lie_in(inner: NDArray[np.int32], outer: NDArray[np.int32], *, beyond: int = 0) -> NDArray[np.bool_]:
+    """Which boxes (..., 4) lie in others (..., 4) and reach no more than `beyond` px out of them; shapes broadcast."""
+    starts = (inner[..., 0] >= outer[..., 0] - beyond) & (inner[..., 1] >= outer[..., 1] - beyond)
+    return np.asarray(starts & (inner[..., 2] <= outer[..., 2] + beyond) & (inner[..., 3] <= outer[..., 3] + beyond))
 
 
 def _low_ink(boxes: NDArray[np.int32], areas: NDArray[np.int32], unit: float, settings: ComponentSettings) -> LowInk:

@@ -39,6 +39,14 @@ class Scale:
     """Height of a digit, page pixels."""
     settings: RulingSettings
 
+    @property
+    def thickened_px(self) -> int:
+        """By how much lines are thickened before they are looked for.
+
+        Of a hairline askew there are short runs only; reducing thickens it.
+        """
+        return 2 if self.factor == 1 else 0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
@@ -170,8 +178,8 @@ def _find(small: NDArray[np.uint8], scale: Scale, slenderness: float) -> Lines:
     settings, unit = scale.settings, scale.unit / scale.factor
     if unit == 0:
         return no_lines()
-    thicker = _thicker_px(scale)
-    if thicker:  # a hairline askew leaves short runs only; reducing has thickened it already
+    thicker = scale.thickened_px
+    if thicker:
         small = cv2.dilate(small, np.ones((thicker + 1, 1), np.uint8))
     run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
     runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
@@ -191,11 +199,6 @@ def _find(small: NDArray[np.uint8], scale: Scale, slenderness: float) -> Lines:
     pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
     ours = keep[line]
     return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)
-
-
-def _thicker_px(scale: Scale) -> int:
-    """By how much lines are thickened before they are looked for."""
-    return 2 if scale.factor == 1 else 0
 
 
 def _frame(small: NDArray[np.uint8], known: Lines, scale: Scale, *, upright: bool) -> Iterator[Lines]:
@@ -514,14 +517,9 @@ def _long(lines: Lines, scale: Scale) -> NDArray[np.bool_]:
 def _upright_rulings(columns: Lines, rows: Lines, scale: Scale) -> NDArray[np.bool_]:
     """Which pieces are of uprights slender enough for any rows to hold them, or between rows long enough for theirs."""
     settings = scale.settings
-    thinnest = columns.thicknesses() - scale.factor + 1  # the line may but touch the outermost pixels
-    slender, line_like = (
-        columns.of_pieces(columns.lengths() >= least * thickness)
-        for least, thickness in (
-            (settings.slender, thinnest),
-            (settings.slenderness, thinnest - _thicker_px(scale)),
-        )
-    )
+    lengths, thinnest = columns.lengths(), columns.thicknesses() - scale.factor + 1  # it may but touch the outermost px
+    slender = columns.of_pieces(lengths >= settings.slender * thinnest)  # thickened as it is: no bold 1 is
+    line_like = columns.of_pieces(lengths >= settings.slenderness * (thinnest - scale.thickened_px))
     in_cell, in_comb = (_between(columns, rows, least, scale) for least in (settings.min_cell, settings.min_comb))
     return np.asarray(slender | line_like & in_cell | in_comb)
 

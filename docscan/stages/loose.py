@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from docscan.records import Digit, LowInk, Rulings
 from docscan.settings import StringSettings
+from docscan.stages.components import lie_in
 
 _MOST_PAIRS = 4_000_000  # of a digit and a piece of low ink
 
@@ -30,7 +31,7 @@ def loose_strokes(boxes: NDArray[np.int32], low: LowInk, settings: StringSetting
     middle = (own_top + own_bottom) / 2
     # Of a 6 that lost its stroke the loop alone is the digit: what lies above is as near as the page's digits are high.
     above = settings.loose_level * np.maximum(height, np.median(height))
-    joined = (own_left >= left - 1) & (own_right <= right + 1) & (own_top >= top - 1) & (own_bottom <= bottom + 1)
+    joined = lie_in(low.boxes, boxes[:, np.newaxis], beyond=1)
     level = (bottom - middle >= settings.loose_level * height) & (top - middle <= above)
     beside = level & (apart <= settings.loose_reach)
     length = np.maximum(own_right - own_left, own_bottom - own_top) / height

@@ -158,13 +158,16 @@ def leave_out_print(numbers: tuple[Number, ...], about: Surroundings, settings: 
     small_print = limits.max_small * statistics.median(sure) if len(sure) >= limits.least_written else 0.0
     is_text = len(about.text) >= limits.least_text * (1 + len(sure))
     letters = float(np.median(about.text[:, 3] - about.text[:, 1])) if is_text else 0.0
-    is_broken = _longest_loose(numbers, about.low, settings.strings) >= limits.min_bar
+    is_small = [number.confidence < limits.least_small and _usual_height(number) <= small_print for number in numbers]
+    if any(is_small):  # a broken digit is as low
+        is_whole = _longest_loose(numbers, about.low, settings.strings) < limits.min_bar
+        is_small = list(np.logical_and(is_small, is_whole))
     left = [
         number
-        for number, is_past, broke in zip(numbers, past_belief, is_broken, strict=True)
+        for number, is_past, is_low in zip(numbers, past_belief, is_small, strict=True)
         if not (is_print and is_past)
         and not (number.confidence < limits.least_in_text and _usual_height(number) <= limits.max_word * letters)
-        and not (number.confidence < limits.least_small and _usual_height(number) <= small_print and not broke)
+        and not is_low
     ]
     return _renumbered(left) if len(left) < len(numbers) else numbers
 

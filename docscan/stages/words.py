@@ -11,6 +11,7 @@ from docscan.records import Digit, LowInk, Rulings, Surroundings
 from docscan.settings import LayoutSettings
 from docscan.stages.chains import Reach, next_boxes, next_digits, shared_rows
 from docscan.stages.combs import comb_neighbours
+from docscan.stages.components import lie_in
 from docscan.stages.grouping import boxes_around, boxes_of, group, neighbour_pairs
 from docscan.stages.squares import squared_neighbours
 
@@ -278,6 +279,6 @@ def _is_low_letter(low: LowInk, readings: tuple[Digit, ...], settings: LayoutSet
     boxes = np.concatenate([digits, low.boxes[thick]])
     one, other = neighbour_pairs(boxes, np.zeros(len(boxes)))
     inside = (one < len(digits)) & (other >= len(digits))
-    inside &= (boxes[one, :2] <= boxes[other, :2]).all(axis=1) & (boxes[other, 2:] <= boxes[one, 2:]).all(axis=1)
+    inside &= lie_in(boxes[other], boxes[one])
     is_letter[thick[other[inside] - len(digits)]] = False
     return is_letter
