@@ -29,7 +29,7 @@ DOORS = {
     "rich": {"cli/"},
     "pypdfium2": {"files/"},
     "PIL": {"files/"},
-    "isal": {"files/png.py"},
+    "kornia_rs": {"files/png.py"},
     "sqlite3": {"files/store.py"},
     "xlsxwriter": {"files/spreadsheet.py"},
     "psutil": {"batch/pool.py", "batch/lock.py", "files/storage.py"},
