@@ -183,9 +183,12 @@ def _find(small: NDArray[np.uint8], scale: Scale, slenderness: float) -> Lines:
         small = cv2.dilate(small, np.ones((thicker + 1, 1), np.uint8))
     run, gap = max(3, round(settings.min_run * unit)), round(settings.join_gap * unit) | 1
     runs = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((1, run), np.uint8), borderValue=0)
-    places = cv2.findNonZero(runs)
-    if places is None:
+    with_ink = runs.any(axis=1)
+    if not with_ink.any():
         return no_lines()
+    with_ink[1:] |= with_ink[:-1]  # a row of paper after them keeps lines apart
+    rows = np.flatnonzero(with_ink).astype(np.int32)
+    runs = runs[rows]
     labels, stats = label(cv2.morphologyEx(runs, cv2.MORPH_CLOSE, np.ones((1, gap), np.uint8)))
     left, width, height = (stats[:, k] for k in (cv2.CC_STAT_LEFT, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
     thickness = stats[:, cv2.CC_STAT_AREA] / np.maximum(width, 1) - thicker  # a page all ink has no paper
@@ -194,8 +197,9 @@ def _find(small: NDArray[np.uint8], scale: Scale, slenderness: float) -> Lines:
     keep &= thickness <= settings.max_thickness * unit + 1
     keep &= height - thicker <= settings.max_slope * width + thickness + 1
     keep[0] = False  # the paper
-    along, across = places.reshape(-1, 2).T
+    along, across = cv2.findNonZero(runs).reshape(-1, 2).T
     line = labels[across, along].astype(np.intp)
+    across = rows[across]
     pieces = np.where(keep, np.maximum(1, np.round(width / (settings.piece * unit))), 0).astype(np.intp)
     ours = keep[line]
     return _fit(along[ours], across[ours], line[ours], _Cuts(left, width, pieces), scale.factor)

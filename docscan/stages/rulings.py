@@ -194,8 +194,8 @@ def _measure(ink: NDArray[np.uint8], thickest: NDArray[np.float64], scale: Scale
     runs, joined = _upright_runs(ink, on_line)
     usual = _medians(runs[share.argmax(axis=0), np.arange(len(thickest))])
     limit = usual + np.maximum(1, settings.slack * usual)
-    thick = np.asarray((joined & (runs > limit[:, np.newaxis])).any(axis=0))
-    strokes = _bridged(thick, (runs * joined).max(axis=0), usual, scale)
+    height = np.multiply(runs, joined.view(np.uint8), out=runs).max(axis=0)
+    strokes = _bridged(height > limit[:, np.newaxis], height, usual, scale)
     fringe = (share > 0) & (share >= settings.fringe_share * share.max(axis=0))
     top, bottom = fringe.argmax(axis=0), len(ink) - 1 - fringe[::-1].argmax(axis=0)
     out = 1 + settings.protrusion * (bottom - top + 1)
@@ -204,25 +204,28 @@ def _measure(ink: NDArray[np.uint8], thickest: NDArray[np.float64], scale: Scale
     strokes = _intervals_with(strokes, np.asarray((joined & outside[:, :, np.newaxis]).any(axis=0)))
     line = joined & ~strokes
     near = cv2.dilate(on_line.astype(np.uint8), np.ones((5, 1), np.uint8))
-    return _Measured(line, (ink > line) & near.view(np.bool_)[:, :, np.newaxis], usual)
+    return _Measured(line, (ink.view(np.bool_) > line) & near.view(np.bool_)[:, :, np.newaxis], usual)
 
 
-def _medians(runs: NDArray[np.uint16]) -> NDArray[np.float64]:
+def _medians(runs: NDArray[np.unsignedinteger]) -> NDArray[np.float64]:
     """The median of every row's runs that are not 0; 0 where all are."""
-    ordered = np.sort(runs, axis=1)
+    ordered = np.sort(runs, axis=1, kind="stable")  # bytes are counted then, not compared
     none = (runs == 0).sum(axis=1)
     middle = np.minimum((none + runs.shape[1]) // 2, runs.shape[1] - 1)
     return np.asarray(ordered[np.arange(len(runs)), middle], dtype=np.float64)
 
 
-def _upright_runs(ink: NDArray[np.uint8], on_line: NDArray[np.bool_]) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+def _upright_runs(
+    ink: NDArray[np.uint8], on_line: NDArray[np.bool_]
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.bool_]]:
     """How long the upright run of ink is that each pixel is part of, and whether it meets the line."""
-    runs = np.empty(ink.shape, np.uint16)
+    runs = np.empty(ink.shape, np.min_scalar_type(len(ink)))  # bytes, but for a line over a hundred pixels thick
     joined = np.empty_like(ink)
-    length, met = np.zeros(ink.shape[1:], np.uint16), np.zeros_like(ink[0])
+    begins = on_line.view(np.uint8)[:, :, np.newaxis]  # as bytes, like all else here: NumPy is slow to mix kinds
+    length, met = np.zeros_like(runs[0]), np.zeros_like(ink[0])
     for row, pixels in enumerate(ink):
-        length = np.multiply(length + np.uint16(1), pixels, out=runs[row])
-        met = np.multiply(met | on_line[row][:, np.newaxis], pixels, out=joined[row])
+        length = np.multiply(length + runs.dtype.type(1), pixels, out=runs[row])
+        met = np.multiply(met | begins[row], pixels, out=joined[row])
     for row in range(len(ink) - 2, -1, -1):
         below = ink[row] & ink[row + 1]
         np.maximum(runs[row], runs[row + 1] * below, out=runs[row])
@@ -231,7 +234,7 @@ def _upright_runs(ink: NDArray[np.uint8], on_line: NDArray[np.bool_]) -> tuple[N
 
 
 def _bridged(
-    strokes: NDArray[np.bool_], height: NDArray[np.uint16], usual: NDArray[np.float64], scale: Scale
+    strokes: NDArray[np.bool_], height: NDArray[np.unsignedinteger], usual: NDArray[np.float64], scale: Scale
 ) -> NDArray[np.bool_]:
     """Columns (pieces, columns) of strokes, with those between two of them where the ink is a little too thick.
 
