@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from docscan.stages.classify import FORMAT, LABELS, StringModel, load_string_model
-from docscan.stages.strings import BLANK, PLANES, STRIP_CONTRACT, STRIP_PX, Strip, read_strips
+from docscan.stages.strings import BLANK, PLANES, STRIP_CONTRACT, STRIP_PX, Strip, chosen
 from training.export import OPSET, commit, tidied, write_model
 from training.learning import mean_weights
 from training.network import products_of
@@ -265,12 +265,11 @@ def prove_same_steps(model: Any, reader: StringModel, strips: Sequence[LabelledS
 def fit_string_temperature(reader: StringModel, judged: Mapping[str, Sequence[LabelledStrip]]) -> float:
     """The temperature at which whole strings are right as often as the model says; every set counts the same."""
     best = (np.inf, 1.0)
-    whole = {name: [Strip(strip.pixels, 0.0, 1.0) for strip in strips] for name, strips in judged.items()}
-    steps = {name: reader.views(strips) for name, strips in whole.items()}
+    rivals = {name: reader.rivals([Strip(own.pixels, 0.0, 1.0) for own in strips]) for name, strips in judged.items()}
     for temperature in TEMPERATURES:
         losses = []
         for name, strips in judged.items():
-            readings = read_strips(whole[name], steps[name], temperature)
+            readings = [chosen(own, temperature) for own in rivals[name]]
             chances = np.clip([reading.probability for reading in readings], 1e-4, 1 - 1e-4)
             right = np.array([one.text == strip.text for one, strip in zip(readings, strips, strict=True)])
             losses.append(float(np.mean(-np.log(np.where(right, chances, 1 - chances)))))

@@ -18,17 +18,20 @@ from docscan.stages.normalise import CROP_CONTRACT, FIELD_PX
 from docscan.stages.rescore import rescored
 from docscan.stages.strings import (
     BLANK,
+    CLEAR,
     LONGEST_PX,
     PLANES,
     STEP_PX,
     STRIP_CONTRACT,
     STRIP_PX,
     Rescore,
+    Rivals,
     StringReading,
     Strip,
+    chosen,
     confirmed,
-    read_strips,
-    views_of,
+    find_rivals,
+    wider_view,
 )
 
 SHIPPED = Path(__file__).parent.parent / "models" / "digits.onnx"
@@ -39,8 +42,7 @@ _NEVER = 1.01  # no confidence reaches it
 _SURE = 0.9  # a crop of which the network is less sure is looked at again ...
 _PLACES = tuple(itertools.product(range(3), repeat=2))  # ... where it is and a pixel further on each way: (down, right)
 _BATCH = 16  # one fixed shape: ONNX Runtime's memory grows with every new shape it meets; larger is no quicker
-_WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
-_STRIPS = 8  # ... so many at once where there are as many, else one: that is nearly as quick, and no paper is read
+_WIDTHS = (*range(48, 176, 16), 192, 224, 256, 320, 384, 512, LONGEST_PX)  # a strip is read with paper up to the next
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,15 +125,19 @@ class StringModel:
             if reading := confirmed(steps, expected[row], self.temperature):
                 readings[row] = reading
         rest = [row for row in range(len(strips)) if row not in readings]
-        others = [strips[row] for row in rest]
-        readings |= zip(rest, read_strips(others, self.views(others), self.temperature, rescore), strict=True)
+        rivals = rescore(self.rivals([strips[row] for row in rest]))
+        readings |= {row: chosen(own, self.temperature) for row, own in zip(rest, rivals, strict=True)}
         return tuple(readings[row] for row in range(len(strips)))
 
-    def views(self, strips: Sequence[Strip]) -> tuple[tuple[NDArray[np.float32], ...], ...]:
-        """The posteriors of every view of each strip."""
-        views = [views_of(strip) for strip in strips]
-        found = iter(self.posteriors([pixels for own in views for pixels in own]))
-        return tuple(tuple(next(found) for _ in own) for own in views)
+    def rivals(self, strips: Sequence[Strip]) -> tuple[Rivals, ...]:
+        """What each strip may say: in one view where that is clear, else in two."""
+        firsts = self.posteriors([strip.pixels for strip in strips])
+        found = [find_rivals(strip, [steps]) for strip, steps in zip(strips, firsts, strict=True)]
+        unclear = [row for row, own in enumerate(found) if own.chances[0] < CLEAR]
+        wider = self.posteriors([wider_view(strips[row]) for row in unclear])
+        for row, steps in zip(unclear, wider, strict=True):
+            found[row] = find_rivals(strips[row], [firsts[row], steps])
+        return tuple(found)
 
     def posteriors(self, strips: Sequence[NDArray[np.uint8]]) -> tuple[NDArray[np.float32], ...]:
         """Strips (32, width, 2) uint8 -> for each (steps, 11) float32: 0..9, then "no digit here", a step every 4 px.
@@ -141,20 +147,15 @@ class StringModel:
         for strip in strips:
             if strip.shape[::2] != (STRIP_PX, PLANES) or strip.shape[1] > LONGEST_PX or strip.dtype != np.uint8:
                 raise ValueError(f"expected strips (32, up to {LONGEST_PX}, 2) uint8, got {strip.shape} {strip.dtype}")
-        found: list[NDArray[np.float32]] = [np.empty((0, BLANK + 1), np.float32)] * len(strips)
-        for width in _WIDTHS:
-            narrower = max((other for other in _WIDTHS if other < width), default=-1)
-            rows = [row for row, strip in enumerate(strips) if narrower < strip.shape[1] <= width]
-            while rows:
-                size = _STRIPS if len(rows) >= _STRIPS else 1
-                taken, rows = rows[:size], rows[size:]
-                batch = np.zeros((size, STRIP_PX, width, PLANES), np.float32)
-                for place, row in zip(batch, taken, strict=False):
-                    np.multiply(strips[row], np.float32(1 / 255), out=place[:, : strips[row].shape[1]])
-                logits = self.session.run(None, {"strips": batch})[0]
-                for own, row in zip(logits, taken, strict=False):
-                    found[row] = _softmax(own)[: -(-strips[row].shape[1] // STEP_PX)]
-        return tuple(found)
+        return tuple(map(self._steps, strips))
+
+    def _steps(self, strip: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One by one: many at once are no quicker, and would all be as wide as the widest."""
+        width = next(width for width in _WIDTHS if strip.shape[1] <= width)
+        batch = np.zeros((1, STRIP_PX, width, PLANES), np.float32)
+        np.multiply(strip, np.float32(1 / 255), out=batch[0, :, : strip.shape[1]])
+        logits = self.session.run(None, {"strips": batch})[0]
+        return _softmax(logits[0])[: -(-strip.shape[1] // STEP_PX)]
 
 
 def load_model(path: Path | str = SHIPPED) -> DigitModel:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -134,4 +135,4 @@ def _outer(boxes: Sequence[Sequence[int]]) -> Box:
 
 
 def _middle(boxes: NDArray[np.int32]) -> float:
-    return float(np.median((boxes[:, 1] + boxes[:, 3]) / 2))
+    return float(statistics.median(((boxes[:, 1] + boxes[:, 3]) / 2).tolist()))  # of a few, sooner than NumPy

@@ -8,7 +8,7 @@ doi:10.1145/1143844.1143891).
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ LONGEST_PX = 768  # of a strip: some forty digits; a longer one is squeezed
 _BEAM = 12  # prefixes followed at once: the best text's chance no longer changes from 8 on
 _RIVALS = 5  # texts whose chance is worked out, the best among them
 _WIDER = 1.2  # the second view: held-back cheques 0.898 -> 0.917 right, composed strings 0.775 -> 0.783
+CLEAR = 0.995  # a text that is likelier in the first view is looked at once: the second had it below 0.99 once in 100
 _CLEARLY = 0.9  # a text that is likelier in one view is the best in the other as well, but for 1 in 100
 _UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
 _STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
@@ -75,11 +76,16 @@ class Rivals:
     """(K,): the same by the reader of strings alone."""
     seen: NDArray[np.float64]
     """(K,): 0..1, how likely the digits of each text are together, looked at one by one; 1 where nobody did."""
+    placed: dict[str, list[float]] = field(default_factory=dict)
+    """What `middles` has worked out: the same whoever asks, and asked twice of the text that is read."""
 
     def middles(self, text: str) -> list[float]:
         """The column of the strip where each digit of one of the texts stands, by the likeliest way to place it."""
-        if not text:
-            return []
+        if text not in self.placed:
+            self.placed[text] = self._middles(text) if text else []
+        return self.placed[text]
+
+    def _middles(self, text: str) -> list[float]:
         path = _alignment(self.steps, text)
         shown = [np.flatnonzero(path == digit) for digit in range(len(text))]
         middles = [(float(own.mean()) + 0.5) * STEP_PX for own in shown if len(own)]
@@ -393,29 +399,15 @@ def _scaled(plane: NDArray[np.uint8], width: int, middle: float, scale: float) -
     return np.asarray(cv2.resize(rows, (width, STRIP_PX), interpolation=how), dtype=np.uint8)
 
 
-def views_of(strip: Strip) -> tuple[NDArray[np.uint8], ...]:
-    """A strip's pixels as they are, and drawn wider: noughts that touch are told apart in one or the other."""
+def wider_view(strip: Strip) -> NDArray[np.uint8]:
+    """A strip's pixels drawn wider: noughts that touch are told apart as they are, or so."""
     width = min(LONGEST_PX, round(_WIDER * strip.pixels.shape[1]))
     wider = cv2.resize(strip.pixels, (width, STRIP_PX), interpolation=cv2.INTER_LINEAR)
-    return strip.pixels, np.asarray(wider, dtype=np.uint8)
+    return np.asarray(wider, dtype=np.uint8)
 
 
 Rescore = Callable[[Sequence[Rivals]], Sequence[Rivals]]
 """What strips may say -> the same, in the same order, weighed anew."""
-
-
-def read_strips(
-    strips: Sequence[Strip],
-    posteriors: Sequence[Sequence[NDArray[np.float32]]],
-    temperature: float,
-    rescore: Rescore = tuple,
-) -> tuple[StringReading, ...]:
-    """The likeliest text of each strip, from the (steps, 11) posteriors of each of its views, rows that sum to 1.
-
-    `rescore` may think otherwise of how likely its texts are.
-    """
-    rivals = [find_rivals(strip, views) for strip, views in zip(strips, posteriors, strict=True)]
-    return tuple(chosen(own, temperature) for own in rescore(rivals))
 
 
 def find_rivals(strip: Strip, posteriors: Sequence[NDArray[np.float32]]) -> Rivals:

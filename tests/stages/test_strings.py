@@ -9,7 +9,7 @@ import pytest
 from docscan.errors import ModelError
 from docscan.records import InkMask
 from docscan.settings import StringSettings
-from docscan.stages.classify import SHIPPED, SHIPPED_STRINGS, load_string_model
+from docscan.stages.classify import SHIPPED, SHIPPED_STRINGS, StringModel, load_string_model
 from docscan.stages.components import find_pieces
 from docscan.stages.strings import (
     BLANK,
@@ -17,15 +17,16 @@ from docscan.stages.strings import (
     LONGEST_PX,
     STRIP_PX,
     Strip,
+    chosen,
     confirmed,
     cut_strip,
     cut_strips,
     find_lone_strings,
+    find_rivals,
     find_strings,
     likely_texts,
-    read_strips,
     text_chances,
-    views_of,
+    wider_view,
 )
 
 
@@ -243,10 +244,14 @@ def strip_of(steps):
     return Strip(np.full((STRIP_PX, 4 * len(steps), 2), 255, np.uint8), left=100.0, scale=0.5)
 
 
+def read(strip, *views, temperature=1.0):
+    return chosen(find_rivals(strip, [steps.astype(np.float32) for steps in views]), temperature)
+
+
 def test_a_reading_has_its_chance_its_rivals_and_the_columns_of_its_digits():
     steps = steps_of("--1---2--")
     steps[6, [2, 7]] = 0.6, 0.39
-    [reading] = read_strips([strip_of(steps)], [[steps.astype(np.float32)]], 1.0)
+    reading = read(strip_of(steps), steps)
     assert reading.text == "12"
     assert reading.alternatives[0].text == "17"
     assert reading.alternatives[0].probability < reading.probability < 0.75
@@ -257,22 +262,21 @@ def test_a_reading_has_its_chance_its_rivals_and_the_columns_of_its_digits():
 
 def test_a_higher_temperature_makes_less_sure_and_reads_the_same():
     steps = steps_of("-1-2-", sure=0.8)
-    cool, warm = (read_strips([strip_of(steps)], [[steps.astype(np.float32)]], heat)[0] for heat in (1.0, 3.0))
+    cool, warm = (read(strip_of(steps), steps, temperature=heat) for heat in (1.0, 3.0))
     assert warm.text == cool.text == "12"
     assert warm.probability < cool.probability
 
 
 def test_views_vote_with_their_chances():
     sure, doubtful = steps_of("-1-2-", sure=0.95), steps_of("-1-7-", sure=0.6)
-    views = [steps.astype(np.float32) for steps in (doubtful, sure)]
-    [reading] = read_strips([strip_of(sure)], [views], 1.0)
+    reading = read(strip_of(sure), doubtful, sure)
     assert reading.text == "12"
     assert reading.alternatives[0].text == "17"
 
 
 def test_a_text_that_only_the_wider_view_has_room_for_gets_even_columns():
     narrow, wide = steps_of("00", sure=0.5), steps_of("0-0-0", sure=0.99)
-    [reading] = read_strips([strip_of(narrow)], [[narrow.astype(np.float32), wide.astype(np.float32)]], 1.0)
+    reading = read(strip_of(narrow), narrow, wide)
     assert reading.text == "000"
     assert len(reading.columns) == 3
 
@@ -287,19 +291,15 @@ def test_a_text_is_confirmed_where_one_view_leaves_no_room_for_another():
 
 
 def test_the_second_view_is_wider_and_as_high():
-    as_it_is, wider = views_of(strip_of(steps_of("-1-2-")))
-    assert (as_it_is.shape, wider.shape) == ((STRIP_PX, 20, 2), (STRIP_PX, 24, 2))
+    strip = strip_of(steps_of("-1-2-"))
+    assert (strip.pixels.shape, wider_view(strip).shape) == ((STRIP_PX, 20, 2), (STRIP_PX, 24, 2))
 
 
 def test_a_digit_read_on_bare_paper_takes_all_of_it():
     steps = steps_of("-1-")
     empty = Strip(np.zeros((STRIP_PX, 12, 2), np.uint8), left=50.0, scale=1.0)
-    [reading] = read_strips([empty], [[steps.astype(np.float32)]], 1.0)
+    reading = read(empty, steps)
     assert reading.columns == ((50.0, 62.0),)
-
-
-def test_no_strips_have_no_readings():
-    assert read_strips([], [], 1.0) == ()
 
 
 def test_a_model_of_crops_reads_no_strips():
@@ -332,8 +332,25 @@ def test_strips_are_read_alike_alone_and_in_company(model):
         assert steps == pytest.approx(model.posteriors([strip])[0], abs=1e-4)
 
 
-def test_no_strips_have_no_posteriors(model):
-    assert model.posteriors([]) == ()
+def test_a_strip_is_looked_at_twice_only_where_it_is_not_clear(model, monkeypatch):
+    steps = {20: steps_of("-1-2-", sure=1 - 1e-9), 24: steps_of("-1-7--", sure=0.6), 29: steps_of("-1-7---", sure=0.99)}
+    looked_at = []
+
+    def posteriors(_, strips):
+        looked_at.append([strip.shape[1] for strip in strips])
+        return tuple(steps[strip.shape[1]].astype(np.float32) for strip in strips)
+
+    monkeypatch.setattr(StringModel, "posteriors", posteriors)
+    clear, unclear = model.rivals([strip_of(steps[20]), strip_of(steps[24])])
+    assert looked_at == [[20, 24], [29]]
+    assert (clear.texts[0], unclear.texts[0]) == ("12", "17")
+    assert unclear.chances[0] == pytest.approx(
+        np.mean([find_rivals(strip_of(own), [own]).chances[0] for own in (steps[24], steps[29])]), abs=0.01
+    )
+
+
+def test_no_strips_have_no_posteriors_and_no_readings(model):
+    assert model.posteriors([]) == model.read([]) == ()
 
 
 def test_a_strip_of_another_height_is_a_bug(model):
@@ -376,7 +393,7 @@ def test_a_digit_is_no_wider_than_a_digit_where_a_line_runs_on():
     steps[:, 10] = 1
     for step, digit in ((2, 4), (36, 7)):
         steps[step, [digit, 10]] = 1, 1e-6
-    [reading] = read_strips([strip], [(steps,)], 1.0)
+    reading = read(strip, steps)
     (_, first_ends), (second_starts, _) = reading.columns
     assert reading.text == "47"
     assert second_starts - first_ends > 4 * 22
