@@ -60,8 +60,8 @@ def is_light_on_dark(small: NDArray[np.uint8]) -> bool:
     Ink is the minority wherever it is, so brightness around its local mean leans away from the ink: the sign of the
     third moment tells. Not the share of dark pixels: a sheet photographed on a dark table is mostly dark.
     """
-    brightness = small.astype(np.float32)
-    deviation = brightness - cv2.blur(brightness, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX))
+    # Whole numbers are added up in half the time.
+    deviation = small - cv2.boxFilter(small, cv2.CV_32F, (_NEIGHBOURHOOD_PX, _NEIGHBOURHOOD_PX))
     return float(np.vdot(deviation, np.square(deviation))) > 0
 
 
@@ -134,19 +134,20 @@ def _thresholds(
     """The darkest paper at every point of the reduced page, (h, w) uint8: what is darker is ink; then, is pale ink."""
     factor, size = _factor(gray, settings), small.shape[::-1]
     # Averaging would thin the darkness of a fine stroke; its darkest pixel tells how dark its ink is.
-    darkest = cv2.resize(cv2.erode(gray, np.ones((factor, factor))), size, interpolation=cv2.INTER_NEAREST)
+    darkest = _darkest(gray, size, factor)
     window = _window(small, settings)
     # Blurred first: the closing of grainy paper is its brightest grain, not its brightness.
     paper = cv2.morphologyEx(cv2.blur(small, (5, 5)), cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
     paper = cv2.blur(paper, (window // 2 | 1, window // 2 | 1))
     near = window // 3 | 1
     darkness = np.asarray(cv2.subtract(paper, darkest), dtype=np.uint8)
-    least_contrast, darkness_of_pen = settings.min_contrast, 0.0
-    if min(small.shape) < settings.min_windows * window:  # one string
+    least_contrast, is_string = settings.min_contrast, min(small.shape) < settings.min_windows * window
+    if is_string:
         darkness = _without_frame(darkness, round(settings.frame_share * min(small.shape)))
-        least_contrast, darkness_of_pen = settings.strip_contrast, float(np.percentile(darkness, _DARKEST_OF_STRIP))
+        least_contrast = settings.strip_contrast
     contrast = cv2.blur(cv2.dilate(darkness, np.ones((near, near), np.uint8)), (near, near))
-    contrast = np.maximum(contrast, np.uint8(darkness_of_pen))
+    if is_string:
+        contrast = np.maximum(contrast, np.uint8(np.percentile(darkness, _DARKEST_OF_STRIP)))
     step = max(1, gray.shape[0] * gray.shape[1] // _SAMPLE)
     noise = _noise(gray[:: max(1, step // _APART_PX), :: min(step, _APART_PX)].reshape(-1))
     sheet = _is_sheet(paper, window // 4, settings)
@@ -158,6 +159,22 @@ def _thresholds(
         of_contrast = np.maximum(levels * np.float32(share), np.float32(least * settings.min_darkness))
         threshold = cv2.subtract(paper, cv2.max(floor, cv2.LUT(contrast, _up(of_contrast))))
         yield np.asarray(threshold * sheet, dtype=np.uint8)  # nothing is darker than black
+
+
+def _darkest(gray: NDArray[np.uint8], size: tuple[int, int], factor: int) -> NDArray[np.uint8]:
+    """The darkest of the `factor` x `factor` pixels around each that a page shrunk to `size`, width and height, keeps.
+
+    An erosion of the page, of which those are taken, takes twice the time.
+    """
+    width, height = size
+    kept = (np.arange(height) * (len(gray) / height)).astype(np.intp)
+    darkest = np.take(gray, kept - factor // 2, axis=0, mode="clip")
+    row = np.empty_like(darkest)
+    for off in range(1, factor):
+        np.take(gray, kept - factor // 2 + off, axis=0, mode="clip", out=row)
+        cv2.min(darkest, row, dst=darkest)
+    darkest = np.asarray(cv2.erode(darkest, np.ones((1, factor), np.uint8)), dtype=np.uint8)
+    return np.asarray(cv2.resize(darkest, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
 def _without_frame(darkness: NDArray[np.uint8], length: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from docscan.batch.stopwatch import Cost
 from tests.benchmarks.measure import ALL_IN, measure_alone
 
-BAR_MS = 150
+BAR_MS = 120
 DECODE = "decode"
 
 

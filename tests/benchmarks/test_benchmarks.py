@@ -80,4 +80,4 @@ def test_one_command_measures_a_page():
     rows = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("|")]
     assert rows[0] == "ms a page"
     assert (rows[2], rows[-1]) == (DECODE, ALL_IN)
-    assert "150 ms a page: " in done.stdout
+    assert "120 ms a page: " in done.stdout
