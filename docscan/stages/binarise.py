@@ -19,8 +19,6 @@ from docscan.stages.components import label
 _WHITE = 255
 _NEIGHBOURHOOD_PX = 41  # on the reduced page: wider than a digit
 _DARKEST_OF_STRIP = 98  # percentile: as dark as a pen is where it is darkest
-_SAMPLE = 100_000  # pixels that tell how grainy the paper is ...
-_APART_PX = 8  # ... so far from each other along a row: nearer than that, blur makes them alike
 _GAUSSIAN_MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
 
 
@@ -148,8 +146,8 @@ def _thresholds(
     contrast = cv2.blur(cv2.dilate(darkness, np.ones((near, near), np.uint8)), (near, near))
     if is_string:
         contrast = np.maximum(contrast, np.uint8(np.percentile(darkness, _DARKEST_OF_STRIP)))
-    step = max(1, gray.shape[0] * gray.shape[1] // _SAMPLE)
-    noise = _noise(gray[:: max(1, step // _APART_PX), :: min(step, _APART_PX)].reshape(-1))
+    step = max(1, gray.shape[0] * gray.shape[1] // 100_000)
+    noise = _noise(gray.reshape(-1)[::step])
     sheet = _is_sheet(paper, window // 4, settings)
     # What is asked of a pixel depends on one gray level or on another: 256 answers each, and no arithmetic on floats.
     levels = np.arange(256, dtype=np.float32)

@@ -42,7 +42,7 @@ _NEVER = 1.01  # no confidence reaches it
 _SURE = 0.9  # a crop of which the network is less sure is looked at again ...
 _PLACES = tuple(itertools.product(range(3), repeat=2))  # ... where it is and a pixel further on each way: (down, right)
 _BATCH = 16  # one fixed shape: ONNX Runtime's memory grows with every new shape it meets; larger is no quicker
-_WIDTHS = (*range(48, 176, 16), 192, 224, 256, 320, 384, 512, LONGEST_PX)  # a strip is read with paper up to the next
+_WIDTHS = (64, 96, 128, 160, 192, 256, 384, LONGEST_PX)  # a strip is read with paper after it, up to the next of these
 
 
 @dataclass(frozen=True, slots=True, eq=False)
