@@ -39,6 +39,7 @@ _UNLIKELY = 1e-3  # a digit less likely at a step begins no text there
 _STRONG = 0.45  # of the string's darkness: writing; security print and grain are fainter
 _LONE_PX = 1 << 21  # no picture of one line has more pixels, nor is it upright; a page takes long to look through
 _SPECK = 0.25  # of the string's height: a piece smaller both ways says nothing of how high it is
+_LONG = 2  # heights: what is longer counts as no longer
 _BORDER_ZONE = 0.15  # of a page's shorter side: a picture of one cell has the cell's lines there
 _REACH_PX = 0.7 * DIGIT_PX  # from a digit's middle to either side
 _CONTEXT = 0.3  # of the box's height, looked at above and below it
@@ -268,7 +269,9 @@ def _strokes(ink: NDArray[np.uint8]) -> _Strokes:
 
 def _is_stroke(stats: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Which of the pieces (N, 5) in OpenCV's statistics, the paper's row of noughts among them, are no specks."""
-    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    widths, heights = stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]
+    # Digits that touch make a long piece, of which a digit that stands alone is no speck.
+    sides = np.maximum(heights, np.minimum(widths, _LONG * heights.max()))
     return np.asarray((sides >= _SPECK * sides.max()) & (sides > 0))
 
 

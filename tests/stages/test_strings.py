@@ -127,6 +127,13 @@ def test_a_strip_knows_where_on_the_page_its_columns_lie():
     assert strip.left + (columns[-1] + 1) / strip.scale == pytest.approx(110, abs=1.5)
 
 
+def test_a_digit_beside_many_that_touch_is_in_the_strip():
+    page = page_with((30, 30, 40, 60), (60, 28, 220, 33), (60, 56, 220, 61), (60, 28, 64, 61))
+    strip = cut_strip(page, mask(page), [30, 28, 220, 61])
+    columns = np.flatnonzero((strip.pixels[..., 0] > 127).any(axis=0))
+    assert strip.left + columns[0] / strip.scale == pytest.approx(30, abs=1.5)
+
+
 def test_ink_that_was_taken_out_as_a_ruling_is_still_seen_in_the_gray():
     page = page_with((60, 30, 66, 60), (90, 30, 100, 60))
     ink = mask(page)
