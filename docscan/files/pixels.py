@@ -353,8 +353,8 @@ def _decoded(image: PngFile | JpegImageFile) -> NDArray[np.uint8]:
     """The gray pixels (H, W), decoded straight into an array: np.asarray copies them twice, which takes 4 ms."""
     if isinstance(image, PngFile):
         image.load()
-        if image.pixels is not None:
-            return image.pixels[:, :, 0]
+        if image.gray is not None:
+            return image.gray
     gray = np.empty(image.size[::-1], np.uint8)
     image.im = Image.frombuffer("L", image.size, gray, "raw", "L", 0, 1).im
     image.load()

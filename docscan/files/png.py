@@ -24,21 +24,23 @@ _CHANNELS = {"L": "mono", "RGB": "rgb", "RGBA": "rgba"}  # Pillow's name for the
 class PngFile(PngImageFile):
     """Pillow's PngImageFile, read sooner."""
 
-    pixels: NDArray[np.uint8] | None = None
-    """Once it is loaded: (H, W, 1), (H, W, 3) or (H, W, 4); None where Pillow decoded them."""
+    gray: NDArray[np.uint8] | None = None
+    """(H, W), once it is loaded: its pixels, if they are gray and the crate decoded them."""
 
     def load(self) -> Any:
         """Decode the pixels, once."""
         if self.tile and self.mode in _CHANNELS and not self.is_animated and decode_image_png_u8 is not None:
-            self.pixels = self._decoded()
-        if self.pixels is not None and self.tile:
-            self.im = Image.frombuffer(self.mode, self.size, self.pixels, "raw", self.mode, 0, 1).im
-            self.load_prepare()
-            self.tile = []
-            self.load_end()  # what stands behind the pixels: which way up a photograph is
+            pixels = self._decoded()
+            if pixels is not None:
+                self.im = Image.frombuffer(self.mode, self.size, pixels, "raw", self.mode, 0, 1).im
+                self.gray = pixels[:, :, 0] if self.mode == "L" else None
+                self.load_prepare()
+                self.tile = []
+                self.load_end()  # what stands behind the pixels: which way up a photograph is
         return super().load()
 
     def _decoded(self) -> NDArray[np.uint8] | None:
+        """(H, W, channels); None where Pillow is to decode them, or to say why nobody can."""
         assert self.fp is not None  # not loaded yet
         started = self.fp.tell()
         self.fp.seek(0)
