@@ -351,14 +351,11 @@ def _without(colour: Colour, image: Image.Image) -> NDArray[np.uint8]:
 
 def _decoded(image: PngFile | JpegImageFile) -> NDArray[np.uint8]:
     """The gray pixels (H, W), decoded straight into an array: np.asarray copies them twice, which takes 4 ms."""
-    if isinstance(image, PngFile):
-        image.load()
-        if image.gray is not None:
-            return image.gray
     gray = np.empty(image.size[::-1], np.uint8)
     image.im = Image.frombuffer("L", image.size, gray, "raw", "L", 0, 1).im
     image.load()
-    return gray
+    # Who decodes a PNG sooner has an array of its own.
+    return image.gray if isinstance(image, PngFile) and image.gray is not None else gray
 
 
 def _from_16_bit(image: Image.Image) -> NDArray[np.uint8]:

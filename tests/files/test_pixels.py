@@ -193,6 +193,19 @@ def test_a_transparent_colour_is_paper(mode, tmp_path):
     assert [int(v) for v in read(saved(image, "PNG", transparency=clear), tmp_path).gray[5, 4:6]] == [255, 90]
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("has_crate", [True, False])
+def test_a_gray_png_of_any_depth_keeps_its_shades(bits, has_crate, tmp_path, monkeypatch):
+    if not has_crate:
+        monkeypatch.setattr("docscan.files.png.decode_image_png_u8", None)
+    shades = np.random.default_rng(bits).integers(0, 1 << bits, (24, 32), np.uint8)
+    packed = np.packbits(np.unpackbits(shades[:, :, np.newaxis], axis=2)[:, :, 8 - bits :].reshape(24, -1), axis=1)
+    header = struct.pack(">IIBBBBB", 32, 24, bits, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in packed)
+    content = png((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    np.testing.assert_array_equal(read(content, tmp_path).gray, shades * (255 // ((1 << bits) - 1)))
+
+
 def test_a_transparent_sixteen_bit_gray_is_paper(tmp_path):
     rows = b"".join(b"\0" + row.tobytes() for row in np.full((12, 12), 7 * 257, ">u2"))
     content = png(
