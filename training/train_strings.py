@@ -265,7 +265,12 @@ def prove_same_steps(model: Any, reader: StringModel, strips: Sequence[LabelledS
 def fit_string_temperature(reader: StringModel, judged: Mapping[str, Sequence[LabelledStrip]]) -> float:
     """The temperature at which whole strings are right as often as the model says; every set counts the same."""
     best = (np.inf, 1.0)
-    rivals = {name: reader.rivals([Strip(own.pixels, 0.0, 1.0) for own in strips]) for name, strips in judged.items()}
+    rivals = {
+        name: reader.rivals(
+            [Strip(own.pixels, 0.0, 1.0) for own in strips], reader.posteriors([own.pixels for own in strips])
+        )
+        for name, strips in judged.items()
+    }
     for temperature in TEMPERATURES:
         losses = []
         for name, strips in judged.items():

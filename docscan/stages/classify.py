@@ -109,7 +109,7 @@ class StringModel:
     sha256: str
     """Of the model file."""
     temperature: float
-    """What read_strips needs so that probabilities mean what they say: fitted on held-out strings."""
+    """What `chosen` needs so that probabilities mean what they say: fitted on held-out strings."""
 
     def read(
         self, strips: Sequence[Strip], expected: Sequence[str] = (), rescore: Rescore = tuple
@@ -119,19 +119,18 @@ class StringModel:
         Of a strip that clearly says the digits `expected` of it, "" for none, one view is enough. For all others
         `rescore` may think otherwise of what they may say.
         """
+        firsts = self.posteriors([strip.pixels for strip in strips])
         readings: dict[int, StringReading] = {}
-        known = [row for row, text in enumerate(expected) if text]
-        for row, steps in zip(known, self.posteriors([strips[row].pixels for row in known]), strict=True):
-            if reading := confirmed(steps, expected[row], self.temperature):
+        for row, text in enumerate(expected):
+            if text and (reading := confirmed(firsts[row], text, self.temperature)):
                 readings[row] = reading
         rest = [row for row in range(len(strips)) if row not in readings]
-        rivals = rescore(self.rivals([strips[row] for row in rest]))
+        rivals = rescore(self.rivals([strips[row] for row in rest], [firsts[row] for row in rest]))
         readings |= {row: chosen(own, self.temperature) for row, own in zip(rest, rivals, strict=True)}
         return tuple(readings[row] for row in range(len(strips)))
 
-    def rivals(self, strips: Sequence[Strip]) -> tuple[Rivals, ...]:
-        """What each strip may say: in one view where that is clear, else in two."""
-        firsts = self.posteriors([strip.pixels for strip in strips])
+    def rivals(self, strips: Sequence[Strip], firsts: Sequence[NDArray[np.float32]]) -> tuple[Rivals, ...]:
+        """What each strip may say, by its posteriors `firsts`: in that one view where it is clear, else in two."""
         found = [find_rivals(strip, [steps]) for strip, steps in zip(strips, firsts, strict=True)]
         unclear = [row for row, own in enumerate(found) if own.chances[0] < CLEAR]
         wider = self.posteriors([wider_view(strips[row]) for row in unclear])

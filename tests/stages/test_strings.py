@@ -348,8 +348,10 @@ def test_a_strip_is_looked_at_twice_only_where_it_is_not_clear(model, monkeypatc
         return tuple(steps[strip.shape[1]].astype(np.float32) for strip in strips)
 
     monkeypatch.setattr(StringModel, "posteriors", posteriors)
-    clear, unclear = model.rivals([strip_of(steps[20]), strip_of(steps[24])])
+    strips = [strip_of(steps[20]), strip_of(steps[24])]
+    assert [reading.text for reading in model.read(strips)] == ["12", "17"]
     assert looked_at == [[20, 24], [29]]
+    clear, unclear = model.rivals(strips, [steps[20].astype(np.float32), steps[24].astype(np.float32)])
     assert (clear.texts[0], unclear.texts[0]) == ("12", "17")
     assert unclear.chances[0] == pytest.approx(
         np.mean([find_rivals(strip_of(own), [own]).chances[0] for own in (steps[24], steps[29])]), abs=0.01
