@@ -137,8 +137,9 @@ def _sharpness(ink: NDArray[np.uint8], rows: int, strips: int, angles: NDArray[n
     moved = np.rint(_PARTS * np.outer(drops, np.arange(strips) - (strips - 1) / 2)).astype(np.intp)
     row, part = np.divmod(moved + _PARTS * beyond, _PARTS)
     windows = np.lib.stride_tricks.sliding_window_view(parts, rows + 2 * beyond, axis=2)
-    sheared = windows[np.arange(strips), part, row]
-    profiles = sheared.reshape(len(angles), 2, strips // 2, -1).sum(axis=2)
+    profiles = np.empty((len(angles), 2, rows + 2 * beyond), np.float32)
+    for profile, *place in zip(profiles, part, row, strict=True):  # one by one: all of a long roll take 200 MB
+        windows[np.arange(strips), *place].reshape(2, strips // 2, -1).sum(axis=1, out=profile)
     sides = np.diff(profiles, axis=2)
     whole = sides.sum(axis=1) ** 2
     middle = whole.shape[1] // 2
